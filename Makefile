@@ -1,0 +1,41 @@
+# The two commands of the README: make run, make test. Everything else is for those who work on continual_nb itself.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(CURDIR)/$(VENV)/bin
+UNTIL  ?= 2013-08
+export PATH := $(BIN):$(PATH)
+export DVC_NO_ANALYTICS := true
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check export clean-notebooks demo-again
+
+help:  ## say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
+
+install: $(VENV)/ready  ## make the environment, once
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "continual_nb needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "making the environment in $(VENV)/ (a few minutes, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: install  ## turn the crank in demo/ for eight months of real flights, and name the report to open
+	@test -f demo/params.yaml || continual init demo
+	@cd demo && continual run --until $(UNTIL)
+	@echo "report to open: $(CURDIR)/demo/reports/index.html"
+
+test: install  ## notebooks, unit, pipeline and fault tests
+	@python -m pytest -q -p no:cacheprovider tests
+
+check: install  ## the large runs: a year of flights, simulations, benchmarks
+	@python -m pytest -q -p no:cacheprovider checks
+
+export: install  ## notebooks -> package, and the root project's code hashes
+	@nbdev_clean && nbdev_export && cp nbs/reports/iteration.ipynb continual_nb/templates/report/iteration.ipynb && continual refresh
+
+demo-again:  ## throw demo/ away, so that the next `make run` begins anew
+	rm -rf demo

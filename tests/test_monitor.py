@@ -1,0 +1,310 @@
+"The stage `monitor` end to end: any two frames, one incident per cause, planted harm."
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from continual_nb.core.metrics import measure
+from continual_nb.core.models import estimator, fit, predict
+from continual_nb.core.params import Data, Monitor, Train
+from continual_nb.monitoring.monitor import Monitoring, monitor
+from continual_nb.monitoring.profile import column_profile, profile
+
+DATA = Data(
+    source="-",
+    time="event_time",
+    label="late",
+    numeric=("rain", "wind", "heat"),
+    categorical=("carrier", "port"),
+    text=("remark",),
+    slices=("port",),
+)
+MONITOR = Monitor()
+NOW = pd.Timestamp("2014-01-01", tz="UTC")
+VERDICTS = {"drifted", "stable", "inconclusive", "not testable"}
+
+
+def month(k, n=1500, effect=1.5):
+    "One month of events; `effect` is how much rain matters."
+    rng = np.random.default_rng(k)
+    start = pd.Timestamp("2013-01-01", tz="UTC") + pd.DateOffset(months=k)
+    frame = {name: rng.normal(size=n) for name in DATA.numeric}
+    frame["wind"] = np.where(rng.random(n) < 0.05, np.nan, frame["wind"])
+    frame |= {
+        "carrier": rng.choice(["UA", "B6", "EV"], n, p=[0.5, 0.3, 0.2]),
+        "port": rng.choice(["EWR", "JFK", "LGA"], n),
+    }
+    frame["remark"] = rng.choice(["fine", "a bit late", "rain and wind"], n)
+    frame["label"] = (rng.random(n) < 1 / (1 + np.exp(1 - effect * frame["rain"]))).astype(int)
+    made = pd.DataFrame(frame).astype({c: "str" for c in ("carrier", "port", "remark", "label")})
+    made["event_time"] = (start + pd.to_timedelta(np.sort(rng.uniform(0, 28 * 86400, n)), "s")).as_unit("us")
+    made["label_time"] = made["event_time"]
+    return made.assign(window=f"{start:%Y-%m}", event_id=[f"{k}-{i}" for i in range(n)])
+
+
+@functools.cache
+def world():
+    "Reference, champion and its acceptance."
+    history = pd.concat([month(k) for k in range(6)], ignore_index=True)
+    champion = fit(estimator(DATA, Train(model="linear")), history, DATA)
+    seventh = month(6)
+    said = predict(champion, seventh, DATA)
+    return {
+        "max_missing_jump": 0.1,
+        "iteration": 8,
+        "window": "2013-08",
+        "as_of": NOW,
+        "earlier": month(6)[:0],
+        "mature_before": NOW,
+        "reference": profile(DATA, MONITOR, history, 1),
+        "champion": champion,
+        "accepted": measure(DATA, seventh, said),
+        "prediction_reference": column_profile(said.score(DATA), "numeric", None, MONITOR, "prediction"),
+        "recorded": (),
+        "findings": (),
+    }
+
+
+def look(rows, **other):
+    return monitor(DATA, MONITOR, rows=rows, **(world() | other))
+
+
+def test_a_quiet_window_is_quiet():
+    made = look(month(7))
+    assert made.answer == "watched" and made.incidents == () and made.findings == ()
+    assert all(c.verdict in ("stable", "inconclusive") for c in made.columns)
+    assert Monitoring.model_validate(made.to_dict()) == made and made.to_json() == look(month(7)).to_json()
+
+
+def test_quiet_windows_stay_quiet():
+    loud = sum(bool(look(month(100 + k, n=400)).incidents) for k in range(40))
+    assert loud <= 5  # .05 for drift and quality together, .025 for harm
+
+
+def test_missing_jump_is_one_incident():
+    rows = month(7)
+    rows.loc[np.random.default_rng(0).random(len(rows)) < 0.5, "wind"] = np.nan
+    made = look(rows)
+    assert [(i.kind, i.severity, i.columns) for i in made.incidents] == [("quality", "look", ("wind",))]
+    assert [f.rule for f in made.findings] == ["missing jump"]
+
+
+@pytest.mark.parametrize("value", [np.nan, 3.0, -1e12])
+def test_one_broken_column_is_one_incident(value):
+    rows = month(7)
+    rows["heat"] = value
+    found = [
+        (i.kind, i.columns) for i in look(rows).incidents if i.kind != "performance"
+    ]  # a wild value may do real harm
+    assert found == [("quality", ("heat",))]
+
+
+def test_a_feed_that_stops_is_one_incident():
+    rows = month(7)
+    rows[["wind", "heat"]] = np.nan
+    assert [(i.kind, i.columns) for i in look(rows).incidents] == [("quality", ("wind", "heat"))]
+
+
+def test_drifted_features_are_one_incident_and_take_the_predictions_along():
+    rows = month(7)
+    rows["rain"] += 1.5
+    rows["heat"] -= 1.5
+    made = look(rows, mature_before=None)
+    assert [(i.kind, set(i.columns)) for i in made.incidents] == [("features", {"rain", "heat"})]
+    assert made.incidents[0].severity == "look"  # nobody can tell whether it harms
+    assert [c.verdict for c in made.columns if c.role == "prediction"] == ["drifted"]
+
+
+def test_planted_loss_of_performance_is_harm():
+    made = look(month(7, effect=0.3))
+    assert made.incidents[0].severity == "harm" and made.incidents[0].kind == "performance"
+    assert made.excess > made.excess_low > 0
+
+
+def test_new_and_vanished_levels():
+    rows = month(7)
+    rows["port"] = rows["port"].replace({"LGA": "SWF"})
+    made = look(rows)
+    assert {f.rule for f in made.findings} == {"new level", "vanished level"}
+    assert [i.columns for i in made.incidents] == [("port",)]
+    rows = month(7)
+    rows.loc[3, "port"] = "<script>"
+    made = look(rows)
+    assert [(f.rule, f.severity, f.count) for f in made.findings] == [
+        ("new level", "note", 1)
+    ] and made.incidents == ()
+
+
+def test_a_million_rows_far_from_relevance():
+    from continual_nb.monitoring.drift import judge
+    from continual_nb.monitoring.profile import ColumnProfile
+
+    rng = np.random.default_rng(0)
+    made = ColumnProfile(
+        column="x",
+        kind="categorical",
+        levels=("a", "b"),
+        distinct=2,
+        counts=tuple((*map(int, rng.multinomial(10**6, [0.5, 0.5])), 0, 0) for _ in range(6)),
+    )
+    answer = judge([made], [np.array([*rng.multinomial(10**6, [0.504, 0.496]), 0, 0])], MONITOR)[0]
+    assert answer.verdict == "stable"
+
+
+def test_restated_windows_keep_the_first_number():
+    old = look(month(6)[:300], window="2013-07", iteration=7).scores
+    made = look(month(7), earlier=month(6), recorded=old)
+    assert [(r.window, r.original.metrics.rows, r.now.metrics.rows) for r in made.restated] == [
+        ("2013-07", 300, 1500)
+    ]
+    assert [s.window for s in made.scores] == ["2013-07", "2013-08"]
+
+
+@pytest.mark.parametrize(
+    ("other", "answer"),
+    [
+        ({"window": None}, "no window"),
+        ({}, "no data"),
+        ({"reference": None}, "no data"),
+        ({"champion": None}, "no data"),
+        ({"mature_before": None}, "no data"),
+        ({"accepted": None, "prediction_reference": None}, "no data"),
+    ],
+)
+def test_empty_windows_have_an_answer(other, answer):
+    made = look(month(7)[:0], **other)
+    assert made.answer == answer
+    assert made.section().lead
+
+
+@pytest.mark.parametrize("n", [1, 2, 29, 30])
+def test_few_rows_are_inconclusive(n):
+    made = look(month(7)[:n])
+    assert {c.verdict for c in made.columns} <= {"inconclusive", "not testable"} and made.incidents == ()
+
+
+def test_everything_missing():
+    rows = month(7)
+    for c in DATA.numeric:
+        rows[c] = np.nan
+    for c in (*DATA.categorical, *DATA.text, "label"):
+        rows[c] = pd.Series([None] * len(rows), dtype="str")
+    made = look(rows)
+    assert len([i for i in made.incidents if i.kind == "quality"]) == 1 and len(made.incidents) == 1
+    assert len(made.columns) == 8
+
+
+def test_a_reference_without_values():
+    rows = month(5)
+    rows["wind"] = np.nan
+    made = look(month(7), reference=profile(DATA, MONITOR, rows[:0], 1))
+    assert {c.verdict for c in made.columns if c.role != "prediction"} == {"not testable"}
+    look(month(7), reference=profile(DATA, MONITOR, rows, 1))
+
+
+def test_a_column_that_the_reference_lacks():
+    reference = world()["reference"]
+    made = look(month(7), reference=reference.model_copy(update={"columns": reference.columns[1:]}))
+    assert made.columns[0].verdict == "not testable" and made.columns[0].note == "no rows in the reference"
+
+
+def test_regression():
+    data = Data(
+        source="-",
+        time="event_time",
+        label="delay",
+        task="regression",
+        numeric=("rain",),
+        categorical=("port",),
+        slices=("port",),
+    )
+    rows = [month(k) for k in range(8)]
+    rows = [
+        r.assign(label=3 * r["rain"] + np.random.default_rng(k).normal(size=len(r)))
+        for k, r in enumerate(rows)
+    ]
+    champion = fit(estimator(data, Train(model="linear")), rows[0], data)
+    said = predict(champion, rows[1], data)
+    known = world() | {
+        "champion": champion,
+        "accepted": measure(data, rows[1], said),
+        "reference": profile(data, MONITOR, rows[2], 1),
+        "prediction_reference": column_profile(said.score(data), "numeric", None, MONITOR, "prediction"),
+    }
+    made = monitor(data, MONITOR, rows=rows[7].assign(label=rows[7]["label"] * -1), **known)
+    assert made.incidents[0].severity == "harm" and made.section().pictures
+
+
+values = st.one_of(
+    st.floats(-1e12, 1e12), st.integers(-3, 3).map(float), st.just(float("nan")), st.just(1e300)
+)
+names = st.one_of(
+    st.sampled_from(["UA", "B6", "", "<b>", "$", "nan"]),
+    st.none(),
+    st.text(max_size=4).filter(lambda s: "\x00" not in s and s.isprintable()),
+)
+
+
+@st.composite
+def frames(draw):
+    "Any window: few rows, repeated to be many, with constants, gaps and strange levels."
+    n = draw(st.sampled_from([0, 1, 2, 5, 12]))
+    times = draw(st.sampled_from([1, 40]))
+    column = lambda elements, dtype: pd.Series(
+        draw(st.lists(elements, min_size=n, max_size=n)) * times, dtype=dtype
+    )
+    frame = {c: column(values, "float64") for c in DATA.numeric}
+    frame |= {c: column(names, "str") for c in (*DATA.categorical, *DATA.text)}
+    frame["label"] = column(st.sampled_from(["0", "1", "2", None]), "str")
+    frame["event_time"] = pd.date_range(
+        "2013-08-01", periods=n * times, freq="h", tz="UTC", unit="us"
+    ).to_series(index=range(n * times))
+    frame["window"] = column(st.sampled_from(["2013-07", "2013-08"]), "str").sort_values(ignore_index=True)
+    return pd.DataFrame(frame)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(frames(), frames(), st.booleans())
+def test_any_two_frames_have_a_verdict_for_every_column(reference, window, served):
+    known = {"reference": profile(DATA, MONITOR, reference, 1), "earlier": reference}
+    made = look(window, **known, **({} if served else {"champion": None, "accepted": None}))
+    assert len(made.columns) == len(DATA.features) + 1 + served
+    assert {c.verdict for c in made.columns} <= VERDICTS
+    assert all(c.note for c in made.columns if c.verdict in ("not testable", "inconclusive"))
+    section = made.section()
+    assert section.lead and all(p.alt for p in section.pictures)
+    made.to_json()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6), st.floats(-1, 1))
+def test_verdicts_survive_rescaling_and_relabelling(seed, shift):
+    rng = np.random.default_rng(seed)
+    history = pd.concat([month(k, n=200) for k in range(6)], ignore_index=True)
+    window = month(7, n=300)
+    window["rain"] += shift
+    history[["rain", "heat"]], window[["rain", "heat"]] = (
+        history[["rain", "heat"]].round(1),
+        window[["rain", "heat"]].round(1),
+    )
+    names = dict(zip(["UA", "B6", "EV"], rng.permutation(["x", "a b", "Ω"])))
+
+    def other(rows):
+        return rows.assign(
+            rain=np.exp(rows["rain"]),
+            heat=3 * rows["heat"] - 7,
+            carrier=rows["carrier"].map(names).astype("str"),
+        )
+
+    answers = [
+        [
+            (c.verdict, c.effect, c.p_value)
+            for c in look(w, reference=profile(DATA, MONITOR, h, 1), champion=None).columns
+        ]
+        for h, w in ((history, window), (other(history), other(window)))
+    ]
+    assert answers[0] == answers[1]

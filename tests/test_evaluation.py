@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from continual_nb.core.metrics import constant_answer
 from continual_nb.core.models import Predictions, estimator, fit
 from continual_nb.core.params import Data, Evaluate, Monitor, Train
 from continual_nb.evaluation.compare import Comparison, compare, difference, slice_masks
@@ -46,17 +47,17 @@ def learned(rows, data=DATA):
     return fit(estimator(data, Train(iterations=20)), rows, data)
 
 
-def card(recipe, rows, model):
+def card(recipe, rows, model, data=DATA):
     first, last = rows["event_time"].min().isoformat(), rows["event_time"].max().isoformat()
     return Card(
         hash=model.hash, recipe=recipe, rows=len(rows), trained_from=first, trained_until=last, windows=("2024-02",),
-        classes=model.classes, model="boosting", size=len(model.content),
+        classes=model.classes, constant=constant_answer(data, rows["label"]), model="boosting", size=len(model.content),
     )
 
 
 def judged(rows, champion, sets, ghosts=(), data=DATA, skip=None, settings=None, drop=()):
     models = {recipe: learned(part, data) for recipe, part in sets.items()}
-    cards = tuple(card(recipe, sets[recipe], model) for recipe, model in models.items() if recipe not in drop)
+    cards = tuple(card(recipe, sets[recipe], model, data) for recipe, model in models.items() if recipe not in drop)
     training = Training(answer="trained" if cards else "skipped", reason="No recipe gave one.", challengers=cards)
     return evaluate(
         data, settings or Evaluate(), Monitor(), rows=rows, iteration=4, as_of=pd.Timestamp("2024-04-01", tz="UTC"),
@@ -145,7 +146,7 @@ def test_three_answers_against_the_champion():
 
 def test_the_floor():
     rows = world(500)
-    verdict = lambda said, rows=rows: better_than_base_rate(DATA, rows, said, 0.95).verdict
+    verdict = lambda said, rows=rows: better_than_base_rate(DATA, rows, said, constant_answer(DATA, rows["label"]), 0.95).verdict
     assert verdict(logistic(rows["x"])) == "pass"
     assert verdict(logistic(-3 * rows["x"])) == "fail"
     assert verdict(logistic(0.1 * np.random.default_rng(1).normal(size=500))) == "not enough data"

@@ -159,11 +159,12 @@ def _scores(
 
 # %% ../../nbs/50_evaluation/59_evaluate.ipynb #767e90ff
 def _gates(
-    data: Data, settings: Evaluate, rows: pd.DataFrame, said: Predictions, comparison: Comparison | None,
-    matters: float, confidence: float,
+    data: Data, settings: Evaluate, rows: pd.DataFrame, said: Predictions, constant: dict[str, float],
+    comparison: Comparison | None, matters: float, confidence: float,
 ) -> tuple[GateResult, ...]:
     "All gates of one challenger; the first champion has nobody to beat."
-    gates = [enough_rows(len(rows), settings), better_than_base_rate(data, rows, said, confidence)]
+    floor = better_than_base_rate(data, rows, said, constant, confidence, needed=comparison is None)
+    gates = [enough_rows(len(rows), settings), floor]
     if comparison is not None:
         gates.append(better_than_champion(comparison.overall, settings, matters))
         gates.append(no_group_harmed(comparison, settings))
@@ -225,7 +226,8 @@ def evaluate(
     old, new = _compared(data, rows, said, champion, former, recipes, evaluate.confidence, confidence)
     gains = {part.challenger: part for part in new}
     matters = monitor.tolerance * next(iter(metrics.values())).baseline_loss if metrics else 0.0
-    judge = lambda key: _gates(data, evaluate, rows, said[key], gains.get(key), matters, confidence)
+    constants = {card.hash: card.constant for card in cards}
+    judge = lambda key: _gates(data, evaluate, rows, said[key], constants[key], gains.get(key), matters, confidence)
     gates = {key: judge(key) for key in recipes}
     if cards:
         worth = {key: gains[key].overall.gain if champion else -metrics[key].loss for key in recipes}

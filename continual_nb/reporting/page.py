@@ -124,11 +124,12 @@ def strip(
         tags = cell["metadata"].get("tags", [])
         if {"injected-parameters", "papermill-error-cell-tag"} & set(tags):
             continue
-        match = re.search(r"record\.(\w+)\s*$", "".join(cell["source"])) if cell["cell_type"] == "code" else None
+        source = "".join(cell["source"])  # text, or lines as they lie in a file
+        match = re.search(r"record\.(\w+)\s*$", source) if cell["cell_type"] == "code" else None
         name = match[1] if match and match[1] not in seen else f"cell-{place}"
         seen.add(name)
         kept = {"cell_type": cell["cell_type"], "id": name, "metadata": {"tags": tags} if tags else {}}
-        kept["source"] = "".join(cell["source"])  # text, or lines as they lie in a file
+        kept["source"] = source
         if cell["cell_type"] == "code":
             outputs = [_output(one) for one in cell["outputs"] if one.get("name") != "stderr"]
             kept |= {"execution_count": None, "outputs": outputs}
@@ -270,7 +271,7 @@ def write(
     parameters = {"project": ".", "reports": reports.as_posix()}
     _papermill()
     failed = project / "data/work/report-failed.ipynb"
-    with ThreadPoolExecutor(1) as meanwhile:  # the kernel runs elsewhere: read the record here in the meantime
+    with ThreadPoolExecutor(1) as meanwhile:  # the kernel runs elsewhere: read the record here
         loading = meanwhile.submit(_load, project, reports)
         try:
             executed = execute(notebook or template("iteration.ipynb"), parameters, project, failed)

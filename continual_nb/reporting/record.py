@@ -148,12 +148,13 @@ class Provenance(Result):
 
     def section(self) -> Section:
         before = f"It follows {self.previous}. " if self.previous else "No sealed iteration comes before it. "
-        model = f"Model {self.champion[:12]} is in production." if self.champion else "No model is in production."
+        model = f"Model {self.champion[:12]}" if self.champion else "No model"
         tables = (
             Table(("file", "sha256"), tuple(self.files.items()), "The files that this page speaks about"),
             Table(("library", "version"), tuple(self.libraries.items()), "What computed them"),
         )
-        return Section("Provenance", before + model, tables=tuple(table for table in tables if table.rows))
+        shown = tuple(table for table in tables if table.rows)
+        return Section("Provenance", f"{before}{model} is in production.", tables=shown)
 
 # %% ../../nbs/80_reporting/81_record.ipynb #8b120130
 class Summary(Result):
@@ -202,7 +203,7 @@ class Earlier(Result):
         if not self.records:
             return Section("Earlier iterations", "This is the first sealed iteration of the project.")
         rows = tuple(
-            (one.number, one.window or "-", one.answer, one.action or "-", one.by or "nobody", plain(one.loss))
+            (one.number, one.window or "-", one.answer, one.action or "-", one.by or "-", plain(one.loss))
             for one in reversed(self.records[-6:])
         )
         metric = self.records[-1].metric or "loss"

@@ -21,6 +21,7 @@ class Card(Result):
     trained_until: str  # ISO time of its newest training event
     windows: tuple[str, ...]  # windows of its training events, in order of time
     classes: tuple[str, ...]  # empty for regression
+    constant: dict[str, float]  # what could be answered without a model: training share of every class, or the median
     model: str  # boosting or linear
     size: int  # bytes
 

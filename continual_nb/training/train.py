@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import ContinualError, sha256
+from ..core.metrics import constant_answer
 from ..core.models import Model, estimator, fit
 from ..core.params import Data, Train
 from .cards import Card, Training
@@ -25,7 +26,7 @@ def _one(data: Data, train: Train, rows: pd.DataFrame) -> Model | str:
         return f"{error.problem[0].upper()}{error.problem[1:]}."
 
 
-def _card(recipe: str, rows: pd.DataFrame, model: Model, train: Train) -> Card:
+def _card(recipe: str, rows: pd.DataFrame, model: Model, data: Data, train: Train) -> Card:
     "Write the card of a challenger."
     rows = rows[rows["label"].notna()]
     first, last = rows["event_time"].min(), rows["event_time"].max()
@@ -33,7 +34,7 @@ def _card(recipe: str, rows: pd.DataFrame, model: Model, train: Train) -> Card:
         hash=model.hash, recipe=recipe, rows=len(rows),
         trained_from=first.isoformat(), trained_until=last.isoformat(),
         windows=tuple(rows.sort_values("event_time", kind="stable")["window"].astype(str).unique()),
-        classes=model.classes, model=train.model, size=len(model.content),
+        classes=model.classes, constant=constant_answer(data, rows["label"]), model=train.model, size=len(model.content),
     )
 
 # %% ../../nbs/40_training/49_train.ipynb #aea9d636
@@ -69,7 +70,7 @@ def train(
             failed[recipe] = f"Same model as {next(card.recipe for card in cards if card.hash == made.hash)}."
         else:
             models[made.hash] = made
-            cards.append(_card(recipe, sets[recipe], made, train))
+            cards.append(_card(recipe, sets[recipe], made, data, train))
     failed = {recipe: failed[recipe] for recipe in sets if recipe in failed}
     return _said(tuple(cards), failed), models
 

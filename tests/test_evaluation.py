@@ -12,7 +12,8 @@ from continual_nb.core.metrics import constant_answer
 from continual_nb.core.models import Predictions, estimator, fit
 from continual_nb.core.params import Data, Evaluate, Monitor, Train
 from continual_nb.evaluation.compare import Comparison, compare, difference, slice_masks
-from continual_nb.evaluation.evaluate import Evaluation, evaluate
+from continual_nb.evaluation.evaluate import evaluate
+from continual_nb.evaluation.result import Evaluation
 from continual_nb.evaluation.gates import (
     better_than_base_rate,
     better_than_champion,

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from continual_nb.core.metrics import measure
 from continual_nb.core.models import estimator, fit, predict
 from continual_nb.core.params import Data, Monitor, Train
-from continual_nb.monitoring.monitor import Monitoring, monitor
+from continual_nb.monitoring.monitor import monitor
 from continual_nb.monitoring.profile import column_profile, profile
+from continual_nb.monitoring.result import Monitoring
 
 DATA = Data(
     source="-",

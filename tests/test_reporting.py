@@ -317,10 +317,10 @@ def test_the_index_of_nothing(tmp_path):
 def test_the_parts_have_the_fields_that_the_report_reads():
     """The stand-ins may not drift from the real parts."""
     wanted = {
-        "continual_nb.monitoring.monitor:Monitoring": {"answer", "rows", "mature", "performance", "incidents"},
-        "continual_nb.policy.decide:Proposal": {"action", "cause"},
-        "continual_nb.evaluation.evaluate:Evaluation": {"answer", "reason"},
-        "continual_nb.decisions.promote:Outcome": {"answer", "verdict", "asked", "worth", "by", "verified", "reason", "champion", "unchecked",
+        "continual_nb.monitoring.result:Monitoring": {"answer", "rows", "mature", "performance", "incidents"},
+        "continual_nb.policy.result:Proposal": {"action", "cause"},
+        "continual_nb.evaluation.result:Evaluation": {"answer", "reason"},
+        "continual_nb.decisions.result:Outcome": {"answer", "verdict", "asked", "worth", "by", "verified", "reason", "champion", "unchecked",
                                                   "automatic", "evidence"},
     }
     code = ("import sys, json; from importlib import import_module; module, _, kind = sys.argv[1].partition(':');"

@@ -53,13 +53,24 @@ def run_guarded(stage: str, debug: bool = False) -> int:
         if debug:
             raise
         problem = error
-    except MemoryError:
-        problem = ContinualError("there is not enough memory", "use fewer rows: compose.recipes.*.max_rows, or smaller windows")
-    except OSError as error:
-        if debug or error.errno not in (28, 13, 30):
+    except Exception as error:
+        if debug:
             raise
-        problem = ContinualError(f"cannot write {error.filename}: {error.strerror}", "free some space or mend the permissions, then run again")
-    print(f"error: {problem}", file=sys.stderr, flush=True)
+        problem = _unexpected(error)
     if project is not None:
         write_bytes(project.private / "failed.json", json.dumps({"stage": stage, "problem": problem.problem, "remedy": problem.remedy, "code": problem.code}))
+    print(f"error: {problem}", file=sys.stderr, flush=True)
     return problem.code
+
+
+def _unexpected(error: Exception) -> ContinualError:
+    "Say in words what is not the user's doing, as far as that can be said."
+    if isinstance(error, MemoryError):
+        return ContinualError("there is not enough memory", "use fewer rows: compose.recipes.*.max_rows, or smaller windows")
+    if isinstance(error, OSError) and error.errno in (13, 28, 30):
+        return ContinualError(f"cannot write {error.filename}: {error.strerror}", "free some space or mend the permissions, then run again")
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{last.filename.rsplit('/', 1)[-1]}, line {last.lineno}"
+    return ContinualError(f"unexpected {type(error).__name__} ({where}): {error}", "this is a bug; `continual --debug stage NAME` shows all of it")

@@ -100,9 +100,9 @@ class Project:
         return Path(found.stdout.strip()).resolve() if found.returncode == 0 else None
 
     # -- Git and DVC ---------------------------------------------------------------------------------
-    def git(self, *words: str, check: bool = True) -> str:
+    def git(self, *words: str, check: bool = True, env: dict[str, str] | None = None) -> str:
         "Run git in the project and return what it prints."
-        return run(["git", *words], self.root, check=check).stdout
+        return run(["git", *words], self.root, check=check, env=env).stdout
 
     def dvc(self, *words: str, check: bool = True, show: bool = False) -> subprocess.CompletedProcess:
         "Run dvc in the project."
@@ -123,9 +123,10 @@ def run(
     where: Path,  # folder to run in
     check: bool = True,  # raise if it fails
     show: bool = False,  # let its output through to the terminal
+    env: dict[str, str] | None = None,  # variables beside those of this process
 ) -> subprocess.CompletedProcess:
     "Run a command with this environment's programs first on the PATH."
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}", "DVC_NO_ANALYTICS": "true"}
+    env = {**os.environ, **(env or {}), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}", "DVC_NO_ANALYTICS": "true"}
     pipe = None if show else subprocess.PIPE
     try:
         done = subprocess.run(words, cwd=where, env=env, stdout=pipe, stderr=pipe, text=True)
@@ -138,7 +139,7 @@ def run(
 
 def _explained(words: list[str], done: subprocess.CompletedProcess) -> ContinualError:
     "Turn a failed git or dvc into one plain sentence."
-    said = f"{done.stderr or ''}\n{done.stdout or ''}"
+    said = f"{done.stdout or ''}\n{done.stderr or ''}"
     command = " ".join(["dvc" if "dvc" in words[:3] else words[0], *[w for w in words[1:] if w not in ("-m", "dvc")]][:4])
     if "is busy, it is being blocked" in said or "Unable to acquire lock" in said:
         return ContinualError("another run is working in this project", "wait until it has ended, and run the command again", code=75)

@@ -107,7 +107,7 @@ def write_parquet(
 
 def read_parquet(
     path: Path,  # the file
-    columns: list[str] | None = None,  # read only these; None reads all
+    columns: list[str] | None = None,  # read only these; one that the file lacks is missing in every row; None reads all
     expected: str | None = None,  # sha256 that the bytes must have
 ):
     "Read a Parquet file; a truncated or foreign file, or one with other bytes than `expected`, is named."
@@ -124,7 +124,12 @@ def read_parquet(
             f"{path} does not have the bytes that the manifest names", "run `dvc checkout` to restore it", code=5
         )
     try:
-        return pd.read_parquet(io.BytesIO(content), columns=columns)
+        if columns is None:
+            return pd.read_parquet(io.BytesIO(content))
+        from pyarrow.parquet import read_schema
+
+        held = set(read_schema(io.BytesIO(content)).names)
+        return pd.read_parquet(io.BytesIO(content), columns=[name for name in columns if name in held]).reindex(columns=columns)
     except Exception as error:
         raise ContinualError(
             f"{path} is not a complete Parquet file ({len(content):,} bytes): {str(error).splitlines()[0]}",

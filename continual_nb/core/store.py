@@ -130,7 +130,7 @@ def rows_as_of(
     end: pd.Timestamp | None = None,  # event time before this
 ) -> pd.DataFrame:
     "Return events with what is known of their labels: event_id, event_time, window, features, label, label_time."
-    events = store.read("events.parquet", ["event_id", "event_time", "known_at", *data.features], start, end)
+    events = store.read("events.parquet", ["event_id", "event_time", "known_at", *data.features, *data.logged], start, end)
     labels = store.read("labels.parquet", ["event_id", "event_time", "label", "label_time"], start, end)
     if events.empty:
         return empty_rows(data)
@@ -139,6 +139,8 @@ def rows_as_of(
     labels = labels.sort_values("label_time", kind="stable").drop_duplicates("event_id", keep="last")
     rows = events.merge(labels.drop(columns="event_time"), on="event_id", how="left", validate="1:1")
     rows.insert(2, "window", cadence.names(rows["event_time"]))
+    kinds = empty_rows(data).dtypes
+    rows = rows.astype({name: kinds[name] for name in rows.columns if rows[name].dtype != kinds[name]})  # a column that older arrivals lack
     return rows.sort_values(["event_time", "event_id"], kind="stable", ignore_index=True)
 
 # %% ../../nbs/00_core/06_store.ipynb #fd2f2755
@@ -156,7 +158,10 @@ def empty_rows(data: Data) -> pd.DataFrame:
     frame = pd.DataFrame({"event_id": pd.Series(dtype="str"), "event_time": pd.Series(dtype=TIME), "window": pd.Series(dtype="str")})
     for name in data.features:
         frame[name] = pd.Series(dtype="float64" if name in data.numeric else "str")
-    frame["label"] = pd.Series(dtype="float64" if data.task == "regression" else "str")
+    answer = "float64" if data.task == "regression" else "str"
+    for name in data.logged:
+        frame[name] = pd.Series(dtype=answer if name == "answered" else "float64")
+    frame["label"] = pd.Series(dtype=answer)
     frame["label_time"] = pd.Series(dtype=TIME)
     return frame
 

@@ -24,6 +24,7 @@ class Decision(Result):
     automatic: bool = False  # signed by `continual run` within its mandate; earns no trust
     evidence: dict[str, str] = {}  # file -> sha256
     page: str | None = None  # sha256 of the report that the signer could see
+    minutes: float | None = None  # what it took the signer, if they said
 
 # %% ../../nbs/60_decisions/61_decision.ipynb #210b8884
 AUTOMATIC = "automatic signer"  # the name that `continual run` signs with

@@ -282,6 +282,20 @@ class ColumnDrift(Result):
     calibrated: bool  # whether the reference has enough windows to know
     note: str  # what changed, or why there is no answer
 
+    @property
+    def size(self) -> str:
+        "The distance in a word: none, small, clear, large or very large."
+        if self.effect is None or self.verdict in ("inconclusive", "not testable"):
+            return "not known"
+        steps = ((0.02, "none"), (0.1, "small"), (0.25, "clear"), (0.5, "large"))
+        return next((word for limit, word in steps if self.effect < limit), "very large")
+
+    @property
+    def said(self) -> str:
+        "What changed, for people: the size in a word, and what it consists of."
+        what = "; ".join(part for part in self.note.split("; ") if not part.startswith("uncalibrated"))
+        return "; ".join(part for part in (f"{self.size} change" if self.effect is not None else "", what) if part)
+
 # %% ../../nbs/10_monitoring/12_drift.ipynb #6c4c8579
 def verdict(
     adjusted: float | None,  # p-value after correction; None was not tested

@@ -22,12 +22,12 @@ from ..core.results import Result, Section, Table
 # %% ../../nbs/80_reporting/81_record.ipynb #046d9215
 PARTS = {
     "ingested": ("data/work/ingest/ingested.json", "continual_nb.core.ingest:Ingested"),
-    "monitoring": ("data/work/monitor/monitoring.json", "continual_nb.monitoring.monitor:Monitoring"),
-    "proposal": ("data/work/decide/proposal.json", "continual_nb.policy.decide:Proposal"),
-    "composition": ("data/work/compose/composition.json", "continual_nb.composition.compose:Composition"),
-    "training": ("data/work/train/training.json", "continual_nb.training.train:Training"),
-    "evaluation": ("data/work/evaluate/evaluation.json", "continual_nb.evaluation.evaluate:Evaluation"),
-    "outcome": ("data/work/promote/outcome.json", "continual_nb.decisions.promote:Outcome"),
+    "monitoring": ("data/work/monitor/monitoring.json", "continual_nb.monitoring.result:Monitoring"),
+    "proposal": ("data/work/decide/proposal.json", "continual_nb.policy.result:Proposal"),
+    "composition": ("data/work/compose/composition.json", "continual_nb.composition.result:Composition"),
+    "training": ("data/work/train/training.json", "continual_nb.training.cards:Training"),
+    "evaluation": ("data/work/evaluate/evaluation.json", "continual_nb.evaluation.result:Evaluation"),
+    "outcome": ("data/work/promote/outcome.json", "continual_nb.decisions.result:Outcome"),
 }
 
 

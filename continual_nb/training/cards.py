@@ -44,5 +44,5 @@ class Training(Result):
         ]
         cells += [(recipe, "none", sentence, "", "", "") for recipe, sentence in self.failed.items()]
         heads = ("recipe", "challenger", "model", "rows", "windows", "size")
-        table = Table(heads, tuple(cells), "One line per recipe")
-        return Section("Training", self.reason, tables=(table,) if cells else ())
+        table = Table(heads, tuple(cells), "The new models, one line per recipe")
+        return Section("What was trained", self.reason, details=(table,) if cells else ())

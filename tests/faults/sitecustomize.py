@@ -1,0 +1,82 @@
+"""A fault at a chosen step of one command: on PYTHONPATH, this file is loaded by every Python of a test.
+
+`CONTINUAL_FAULT` names the command, the step and what happens there. A step is a rename or the start of a program: whatever
+a command does to the world it does between two of them. `at` is a number, or the end of the path that a rename leads to.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+FAULT = json.loads(os.environ.get("CONTINUAL_FAULT", "{}"))
+steps = 0
+
+
+def struck(step: str, target: str) -> None:
+    """Count one step of the command that the fault is for, and strike when it is the one."""
+    global steps
+    program = sys.argv[0].split(os.sep) if sys.argv else [""]
+    if not (program[-1] == "continual" or program[-2:] == ["continual_nb", "__main__.py"]) or sys.argv[1 : 1 + len(FAULT["command"])] != FAULT["command"]:
+        return
+    steps += 1
+    with open(FAULT["log"], "a") as log:
+        log.write(f"{step} {target}\n")
+    at = FAULT["at"]
+    if steps == at or (isinstance(at, str) and target.endswith(at)):
+        FAULT["at"] = None
+        globals()[FAULT["what"]]()
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_both() -> None:
+    kill_parent()
+    kill()
+
+
+def kill_parent() -> None:
+    """Kill the dvc that started this stage and go on alone when it is dead."""
+    import psutil
+
+    dvc = next(process for process in psutil.Process().parents() if process.name() not in ("sh", "dash", "bash"))
+    dvc.kill()
+    while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+
+
+def stop() -> None:
+    """Stand still until the test says SIGCONT; the file tells it who stands."""
+    with open(FAULT["log"] + ".stopped", "w") as file:
+        file.write(str(os.getpid()))
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def full() -> None:
+    """From here on the disk is full."""
+    def fsync(file):
+        raise OSError(28, "No space left on device")
+
+    os.fsync = fsync
+
+
+if FAULT:
+    replace, rename, Popen = os.replace, os.rename, subprocess.Popen
+
+    def counted_replace(source, target, **options):
+        struck("replace", os.fspath(target))
+        return replace(source, target, **options)
+
+    def counted_rename(source, target, **options):
+        struck("rename", os.fspath(target))
+        return rename(source, target, **options)
+
+    class CountedPopen(Popen):
+        def __init__(self, words, *rest, **options):
+            struck("start", " ".join(map(str, words[:4])) if isinstance(words, list) else str(words))
+            super().__init__(words, *rest, **options)
+
+    os.replace, os.rename, subprocess.Popen = counted_replace, counted_rename, CountedPopen

@@ -35,7 +35,7 @@ check: install  ## the large runs: a year of flights, simulations, benchmarks
 	@python -m pytest -q -p no:cacheprovider checks
 
 export: install  ## notebooks -> package, and the root project's code hashes
-	@nbdev_clean && nbdev_export && cp nbs/reports/iteration.ipynb continual_nb/templates/report/iteration.ipynb && continual refresh
+	@nbdev_clean && nbdev_export && python -c "from pathlib import Path; from continual_nb.cli.sync import sync; print(*sync(Path()), sep=chr(10))" && continual refresh
 
 demo-again:  ## throw demo/ away, so that the next `make run` begins anew
 	rm -rf demo

@@ -88,7 +88,7 @@ def turn(
     advice = recommend(proposal, evaluation, state.card.champion)
     decision = signer(advice, state.card.champion, evidence, moment.as_of.isoformat())
     reference = composed.reference.to_dict() if composed.reference else None
-    outcome, after = promote(params.decide, moment, state, decision, evidence, ingested, monitoring, proposal, training, evaluation, content, reference)
+    outcome, after = promote(params, moment, state, decision, evidence, ingested, monitoring, proposal, training, evaluation, content, reference)
     return Turn(moment, ingested, monitoring, proposal, composed.composition, training, evaluation, outcome, after)
 
 # %% ../../nbs/70_backtest/71_exact.ipynb #0fc99a68

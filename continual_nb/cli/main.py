@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'THREADS', 'Commands', 'fail', 'cli', 'command', 'init', 'run', 'open_', 'steer', 'sign', 'feedback', 'seal',
-           'next_', 'status', 'verify', 'refresh', 'stage', 'main']
+           'next_', 'status', 'verify', 'refresh', 'schema', 'stage', 'main']
 
 # %% ../../nbs/90_cli/99_main.ipynb #823a7768
 import json
@@ -101,46 +101,52 @@ def _guarded(function, changes: bool, options: dict):
 # %% ../../nbs/90_cli/99_main.ipynb #7bfb71c3
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--data", "source", help="Parquet or CSV file, or a quoted glob; without it the default data: flights of 2013.")
+@click.option("--data", "source", help="Parquet or CSV file, a folder of them, or a quoted glob; without it the default data: flights of 2013.")
 @click.option("--time", "time", help="Column: when the event happened.")
 @click.option("--label", help="Column: what the model predicts.")
 @click.option("--id", "id", help="Column: names the event.")
 @click.option("--label-time", help="Column: when the label became known.")
 @click.option("--label-delay", help="Time from event to label, as 36h or 3d.")
-@click.option("--exclude", default="", help="Columns to leave out, separated by commas.")
+@click.option("--exclude", multiple=True, help="Columns to leave out, separated by commas.")
+@click.option("--keep", multiple=True, help="Columns to use although they look like leaks, ids or constants.")
 @click.option("--task", type=click.Choice(["classification", "regression"]), help="Default: guessed from the label.")
 @click.option("--every", help="day, week, month, quarter, year, or 500rows. Default: guessed.")
 @click.option("--start", help="First window to open. Default: the first with data.")
+@click.option("--timezone", help="IANA zone of times that carry none, and of the calendar. Default: the column's, else UTC.")
+@click.option("--prediction", help="Column: what production answered.")
+@click.option("--score", help="Column: probability that production gave to its answer, or to the positive class.")
+@click.option("--champion", help="The deployed model: FILE.skops, or module:function (frame -> labels or probabilities).")
 @click.pass_context
-def init(context, folder, source, time, label, exclude, **options):
-    "Make a project in FOLDER."
-    from continual_nb.cli.init import FLIGHTS, create, guess
+def init(context, folder, source, time, label, exclude, keep, champion, **options):
+    "Make a project in FOLDER; what is not said is guessed, and the guesses are printed."
+    from continual_nb.cli.init import FLIGHTS, Said, create, guess, placed, slug, told
     from continual_nb.core.files import ContinualError
 
     try:
         if source:
             if not (time and label):
                 raise ContinualError("--data needs --time and --label", "name the two columns")
-            where = str(Path(source).resolve())
-            left = tuple(name.strip() for name in exclude.split(",") if name.strip())
-            params, said = guess(where, Path("."), time, label, exclude=left, project=_slug(folder.resolve().name), **options)
+            where = placed(Path(source), folder)
+            params, said = guess(where, folder, time, label, exclude=_columns(exclude), keep=_columns(keep), champion=bool(champion), project=slug(folder.resolve().name), **options)
         else:
-            params, said = FLIGHTS, ["default data: 336,776 real flights of 2013, monthly windows, labels known after 36 hours"]
-        project = create(folder, params)
+            params, said = FLIGHTS, [Said("data", "336,776 real flights of 2013, monthly windows, labels known after 36 hours")]
+        project = create(folder, params, champion)
     except ContinualError as error:
         if context.obj["debug"]:
             raise
         fail(error)
     click.echo(f"made {folder}/ and opened its first window {project.iteration().window}")
-    for line in said:
-        click.echo(f"  {line}")
-    click.echo(f"next: cd {folder} && continual run      (replay every window)\n  or: cd {folder} && dvc repro          (this window, then sign)")
+    for line in told(said):
+        click.echo(line)
+    click.echo(f"change a guess in {folder}/params.yaml, or make the project again with the option in brackets")
+    click.echo(f"next: cd {folder} && continual run      (replay every window)\n  or: cd {folder} && continual open     (start at the newest window; all before it is history)")
 
 
-def _slug(name: str) -> str:
-    import re
+def _columns(given: tuple[str, ...]) -> tuple[str, ...]:
+    "Split lists of columns; a name that holds a comma stands in double quotes."
+    import csv
 
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project"
+    return tuple(name.strip() for line in csv.reader(given, skipinitialspace=True) for name in line if name.strip())
 
 
 @cli.command()
@@ -265,6 +271,20 @@ def refresh(project):
     said = [f"changed: {', '.join(changed)}", "next: dvc repro"] if changed else ["the code is what data/code.yaml names already"]
     return {"changed": changed, "said": said}, 0
 
+# %% ../../nbs/90_cli/99_main.ipynb #4cbbdaa3
+@cli.command()
+@click.argument("name")
+@click.pass_context
+def schema(context, name):
+    "Print the JSON schema of a file of the loop: params, monitoring, evaluation, ..."
+    from continual_nb.cli.schemas import schema
+    from continual_nb.core.files import ContinualError
+
+    try:
+        click.echo(json.dumps(schema(name), indent=1))
+    except ContinualError as error:
+        fail(error)
+
 # %% ../../nbs/90_cli/99_main.ipynb #4f4a2f13
 @cli.command()
 @click.argument("name", type=click.Choice(STAGES))
@@ -280,4 +300,11 @@ def main() -> None:
     "The program `continual`."
     if "stage" in sys.argv[1:3]:
         os.environ.update({name: "1" for name in THREADS})
-    cli(prog_name="continual")
+    try:
+        code = cli(prog_name="continual", standalone_mode=False)
+    except click.ClickException as error:  # a mistyped command is an error (1), not "work to do" (2)
+        error.show()
+        code = 1
+    except click.Abort:
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

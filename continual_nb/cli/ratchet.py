@@ -299,6 +299,8 @@ def _sealable(project: Project, iteration: Iteration) -> None:
     if stale := moved(decision, project.evidence()):
         raise ContinualError(f"the sign-off is stale: {', '.join(stale)} changed since {decision.by} signed", "run `dvc repro`, look again, sign again", code=3)
     outcome = Outcome.read(project.path("data/work/promote"))
+    if outcome.answer == "refused":
+        raise ContinualError(outcome.verdict, "let somebody sign who may: `continual sign approve|reject --by NAME --reason TEXT`", code=3)
     if outcome.answer in ("pending", "stale") or _report_of(project) != iteration.name:
         raise ContinualError("the decision has not been carried out yet", "run `dvc repro`, then seal", code=2)
 

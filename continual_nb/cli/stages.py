@@ -236,7 +236,7 @@ def promote(project: Project, out: Path) -> str:
     state, ingested, _ = _history(project, iteration)
     reference = read_json(work("compose") / "reference.json") if (work("compose") / "reference.json").exists() else None
     outcome, after = promote(
-        project.params().decide, moment_of(project, iteration), state, Decision.model_validate(read_yaml(project.path("data/decision.yaml"))), project.evidence(),
+        project.params(), moment_of(project, iteration), state, Decision.model_validate(read_yaml(project.path("data/decision.yaml"))), project.evidence(),
         ingested, Monitoring.read(work("monitor")), Proposal.read(work("decide")), Training.read(work("train")), Evaluation.read(work("evaluate")),
         _challengers(project), reference, heard(project),
     )

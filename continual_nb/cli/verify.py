@@ -80,19 +80,22 @@ def check_decisions(project: Project, tags: list[str]) -> Checked:
 
 # %% ../../nbs/90_cli/95_verify.ipynb #0a66fa97
 def check_ledger(project: Project, tags: list[str]) -> Checked:
-    "The ledger's chain holds, and says of every sealed iteration what its record says."
+    "The ledger's chain holds, and says of every sealed iteration what its record and its signature say."
+    from continual_nb.core.params import read_yaml
     from continual_nb.core.state import read_state
 
-    folder = project.path("data/state/out" if project.is_sealed() else "data/state/in")
-    if not folder.exists():
-        raise ContinualError(f"{folder.relative_to(project.root)} is missing", "`dvc checkout`, or `dvc pull` in a fresh clone", code=5)
-    ledger = read_state(folder).ledger
+    state = project.path("data/state/out" if project.is_sealed() else "data/state/in")
+    if not state.exists():
+        raise ContinualError(f"{state.relative_to(project.root)} is missing", "`dvc checkout`, or `dvc pull` in a fresh clone", code=5)
+    ledger = read_state(state).ledger
     decided = {entry["iteration"]: entry for entry in ledger if entry["kind"] == "decision"}
     for tag in tags:
-        record = json.loads(project.path(f"reports/{tag.removeprefix(project.tags)}/evidence/outcome.json").read_text())
+        folder = project.path(f"reports/{tag.removeprefix(project.tags)}/evidence")
+        record, signed = json.loads((folder / "outcome.json").read_text()), read_yaml(folder / "decision.yaml")
         number = int(tag.removeprefix(project.tags).split("-")[0])
         entry = decided.get(number)
-        if entry is None or any(entry[key] != record[key] for key in ("answer", "by", "champion", "evidence")):
+        same = entry is not None and all(entry[key] == record[key] for key in ("answer", "by", "champion", "evidence"))
+        if not same or any(entry[key] != signed[key] for key in ("by", "reason", "automatic", "signed_at", "page")):
             raise _broken(f"the ledger does not say of iteration {number} what its sealed record says", "`dvc checkout data/state/in.dvc` restores the ledger")
     return Checked("ledger entries in one chain", len(ledger))
 

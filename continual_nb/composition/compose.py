@@ -114,10 +114,10 @@ def compose(
 ) -> Composed:
     "Compose the evaluation set and, if the iteration is to improve, one training set per recipe."
     if mature_before is None:
-        return _nothing("No labels are old enough to be a fair sample, so there is nothing to train on or to measure with.")
+        return _nothing(data, "No labels are old enough to be a fair sample, so there is nothing to train on or to measure with.")
     evaluation = newest_cohort(rows, params, mature_before).assign(reason="evaluation")
     if evaluation.empty:
-        return _nothing(f"No window has {params.min_rows} mature labels, so there is nothing to train on or to measure with.")
+        return _nothing(data, f"No window has {params.min_rows} mature labels, so there is nothing to train on or to measure with.")
     queue = _audit(rows, mature_before, params.audit)
     cards = {"evaluation": _card("evaluation", evaluation), "queue": len(queue)}
     where = f"{len(evaluation):,} events from {evaluation['window'].iloc[0]} are kept for evaluation"
@@ -151,8 +151,8 @@ def compose_for(
     return compose(params.data, params.compose, params.monitor, rows, mature, moment.as_of, moment.number, training)
 
 
-def _nothing(reason: str) -> Composed:
-    return Composed(Composition(answer="not enough data", reason=reason, sets=(), evaluation=None, left_out={}, checks=(), queue=0))
+def _nothing(data: Data, reason: str) -> Composed:
+    return Composed(Composition(answer="not enough data", reason=reason, sets=(), evaluation=None, left_out={}, checks=(), queue=0), evaluation=empty_rows(data), queue=empty_rows(data)[["event_id", "event_time"]])
 
 # %% ../../nbs/30_composition/39_compose.ipynb #fa09d21b
 def _audit(rows: pd.DataFrame, mature_before: pd.Timestamp, size: int) -> pd.DataFrame:

@@ -166,16 +166,20 @@ def event_ids(
     return names.where(repeat == 0, names + "-" + repeat.astype(str)).astype("str")
 
 
-def known_columns(raw: pd.DataFrame, data: Data) -> None:
+def known_columns(
+    raw: pd.DataFrame,  # rows as delivered
+    data: Data,
+    key: str = "data.{}",  # how a role is called where the person wrote it
+) -> None:
     "Raise for the first column that params.yaml names and the source does not have; the nearest name is suggested."
     wanted = {"time": data.time, "label": data.label, "id": data.id, "label_time": data.label_time, "prediction": data.prediction, "score": data.score}
-    named = [(f"data.{role}", name) for role, name in wanted.items() if name]
+    named = [(key.format(role.replace("_", "-") if key[0] == "-" else role), name) for role, name in wanted.items() if name]
     named += [(f"data.{kind}", source_name(name)) for kind in ("numeric", "categorical", "text") for name in getattr(data, kind)]
-    for key, name in named:
+    for place, name in named:
         if name not in raw.columns:
             near = difflib.get_close_matches(name, [str(c) for c in raw.columns], 1, 0.5)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ContinualError(f"{data.source} has no column {name!r} ({key})", hint + f"mend {key} in params.yaml, or deliver the column")
+            raise ContinualError(f"{data.source} has no column {name!r} ({place})", hint + (f"mend {place}" if place[0] == "-" else f"mend {place} in params.yaml, or deliver the column"))
 
 # %% ../../nbs/00_core/09_ingest.ipynb #60fac253
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ class Outcome(Result):
     "How the iteration ended."
 
     file: ClassVar[str] = "outcome.json"
-    answer: Literal["pending", "promoted", "kept", "rolled back", "deferred", "stale"]
+    answer: Literal["pending", "promoted", "kept", "rolled back", "deferred", "stale", "refused"]
     verdict: str  # what was decided, or is proposed
     asked: str  # the decision asked of the reader; empty when decided
     worth: str  # what it is worth, with its uncertainty
@@ -31,12 +31,14 @@ class Outcome(Result):
     evidence: dict[str, str]
     unchecked: tuple[str, ...]
     minutes: float | None = None  # what it took the signer, if they said
+    names: dict[str, str] = {}  # hash of the champion before and after -> what the model is called
 
     def section(self) -> Section:
         "Show the decision and what it is bound to."
         who = self.by + ("" if self.verified or self.automatic else " (name unverified)") if self.by else "nobody yet"
         took = f"{self.minutes:g}" if self.minutes is not None else "not recorded"
-        rows = (("recommended", self.recommendation.sentence), ("signed by", who), ("reason", self.reason or "-"), ("minutes of the signer", took),
-                ("model before", (self.previous or "none")[:12]), ("model after", (self.champion or "none")[:12]))
+        named = lambda key: f"{self.names.get(key, 'the model')}, hash {key[:12]}" if key else "none"
+        rows = (("signed by", who), ("reason", self.reason or "-"), ("minutes of the signer", took),
+                ("model before", named(self.previous)), ("model after", "the same" if self.champion == self.previous else named(self.champion)))
         bound = f"The decision is bound to {len(self.evidence)} files by their hashes (see Provenance): one changed byte makes it stale."
         return Section("The decision", f"{self.verdict} {bound}", tables=(Table(("", ""), rows),))

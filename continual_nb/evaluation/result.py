@@ -22,7 +22,7 @@ PLAIN = {
     ("enough events", "not enough data"): "there are too few events to judge",
     ("better than a constant answer", "pass"): "it is better than always giving the same answer",
     ("better than a constant answer", "fail"): "it is worse than always giving the same answer",
-    ("better than a constant answer", "not enough data"): "it cannot be told from always giving the same answer",
+    ("better than a constant answer", "not enough data"): "it cannot be told from always giving the same answer, which blocks a first model only",
     ("better than the champion", "pass"): "it is proven to be better than the present model",
     ("better than the champion", "fail"): "it is not better than the present model",
     ("better than the champion", "not enough data"): "it is not proven to be better than the present model",
@@ -92,7 +92,7 @@ class Evaluation(Result):
         lead = f"{tried} tried on {self.rows:,} events that none of them had seen."
         if self.answer == "promote":
             than = f" makes {_share(self, best)} than the present one and" if best else ""
-            return f"{lead} The {'best' if len(self.gates) > 1 else 'new'} model{than} passed every test."
+            return f"{lead} The {'best' if len(self.gates) > 1 else 'new'} model{than} passed every test that an update needs."
         short = _short_of(self)
         return f"{lead} {'The one that came closest' if len(self.gates) > 1 else 'It'} did not pass: {short}."
 
@@ -115,7 +115,7 @@ def _share(evaluation: Evaluation, best: Comparison) -> str:
 def _short_of(evaluation: Evaluation) -> str:
     "Say which gate held the closest challenger back, in words."
     gates = [gate for found in evaluation.gates.values() for gate in found if gate.verdict != "pass" and evaluation.reason.endswith(gate.reason)]
-    return PLAIN.get((gates[0].name, gates[0].verdict), gates[0].reason.rstrip(".")) if gates else evaluation.reason.rstrip(".")
+    return PLAIN.get((gates[0].name, gates[0].verdict), gates[0].reason.rstrip(".")).removesuffix(", which blocks a first model only") if gates else evaluation.reason.rstrip(".")
 
 
 def _pictures(evaluation: Evaluation) -> tuple[Picture, ...]:

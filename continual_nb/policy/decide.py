@@ -47,7 +47,7 @@ def pays(monitoring: Monitoring, params: Decide, debt: float) -> Rule:
         return Rule(question=question, answer="cannot tell", because="the champion's quality in this window is not known: not enough mature labels")
     future = monitoring.excess * monitoring.rows * params.horizon * params.costs.loss
     harm = any(incident.severity == "harm" for incident in monitoring.incidents)
-    said = f"since the last update staleness has cost about {debt:,.0f}, and would cost {max(future, 0):,.0f} over the next {params.horizon} windows; an update costs {cost:,.0f}"
+    said = f"since the last update the ageing of the model has cost about {debt:,.0f}, and would cost {max(future, 0):,.0f} over the next {params.horizon} windows; an update costs {cost:,.0f}"
     return Rule(question=question, answer="yes" if debt >= cost or (harm and future >= cost) else "no", because=said)
 
 

@@ -75,4 +75,4 @@ class Proposal(Result):
         ax.set_yticks([])
         ax.set_xlabel("money since the last update")
         ax.legend(frameon=False, labelcolor="#5b6472", fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
-        return picture(figure, f"Estimated loss from staleness since the last update: {self.debt:,.0f}, of which {self.debt - self.debt_before:,.0f} in this window; an update costs {self.cost:,.0f}.")
+        return picture(figure, f"Estimated loss from the ageing of the model since the last update: {self.debt:,.0f}, of which {self.debt - self.debt_before:,.0f} in this window; an update costs {self.cost:,.0f}.")

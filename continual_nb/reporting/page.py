@@ -168,7 +168,7 @@ def blank(
     return canonical_json(kept)
 
 # %% ../../nbs/80_reporting/82_page.ipynb #fee957a1
-TAGS = "h1 h2 h3 h4 p ul ol li dl dt dd div span strong em small br code".split()
+TAGS = "h1 h2 h3 h4 p ul ol li dl dt dd div span strong em small br hr code pre blockquote details summary".split()
 TAGS += "table caption thead tbody tr th td".split()
 TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # Unicode's overrides of writing direction
 ATTRIBUTES = {"*": ["class"], "th": ["scope", "colspan"], "td": ["colspan"], "table": [], "div": ["class"]}
@@ -192,6 +192,7 @@ def to_html(
     )
     exporter.register_filter("framed", _framed)
     exporter.register_filter("heading", _heading)
+    exporter.register_filter("shows", lambda alt: re.split(r"(?<=[^.])[.:;] ", alt, maxsplit=1)[0].rstrip("."))
     report = {"title": title, "about": about, "style": template("style.css")}
     page, _ = exporter.from_notebook_node(nbformat.from_dict(notebook), resources={"report": report})
     return tidy(page)

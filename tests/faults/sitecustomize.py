@@ -1,10 +1,11 @@
 """A fault at a chosen step of one command: on PYTHONPATH, this file is loaded by every Python of a test.
 
 `CONTINUAL_FAULT` names the command, the step and what happens there. A step is a rename or the start of a program: whatever
-a command does to the world it does between two of them. `at` is a number, or the end of the path that a rename leads to.
+a command does to the world it does between two of them. `at` is a number, or a part of what the step says.
 """
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,19 +15,20 @@ FAULT = json.loads(os.environ.get("CONTINUAL_FAULT", "{}"))
 steps = 0
 
 
-def struck(step: str, target: str) -> None:
-    """Count one step of the command that the fault is for, and strike when it is the one."""
+def struck(step: str, after: bool = False) -> None:
+    """Count one step of the command that the fault is for, and strike when it is the one; `kill_after` strikes when it is done."""
     global steps
     program = sys.argv[0].split(os.sep) if sys.argv else [""]
     if not (program[-1] == "continual" or program[-2:] == ["continual_nb", "__main__.py"]) or sys.argv[1 : 1 + len(FAULT["command"])] != FAULT["command"]:
         return
-    steps += 1
-    with open(FAULT["log"], "a") as log:
-        log.write(f"{step} {target}\n")
+    if not after:
+        steps += 1
+        with open(FAULT["log"], "a") as log:
+            log.write(f"{step}\n")
     at = FAULT["at"]
-    if steps == at or (isinstance(at, str) and target.endswith(at)):
+    if after == (FAULT["what"] == "kill_after") and (steps == at or (isinstance(at, str) and at in step)):
         FAULT["at"] = None
-        globals()[FAULT["what"]]()
+        globals()[FAULT["what"].removesuffix("_after")]()
 
 
 def kill() -> None:
@@ -57,26 +59,29 @@ def stop() -> None:
 
 def full() -> None:
     """From here on the disk is full."""
-    def fsync(file):
-        raise OSError(28, "No space left on device")
+    def no_space(*given, **named):
+        raise OSError(28, "No space left on device", str(given[-1]))
 
-    os.fsync = fsync
+    os.fsync = shutil.copyfile = no_space
 
 
 if FAULT:
     replace, rename, Popen = os.replace, os.rename, subprocess.Popen
 
-    def counted_replace(source, target, **options):
-        struck("replace", os.fspath(target))
-        return replace(source, target, **options)
+    def counted(function, name):
+        def counting(source, target, **options):
+            step = f"{name} {os.fspath(target)}"
+            struck(step)
+            function(source, target, **options)
+            struck(step, after=True)
 
-    def counted_rename(source, target, **options):
-        struck("rename", os.fspath(target))
-        return rename(source, target, **options)
+        return counting
 
     class CountedPopen(Popen):
         def __init__(self, words, *rest, **options):
-            struck("start", " ".join(map(str, words[:4])) if isinstance(words, list) else str(words))
+            step = f"start {words if isinstance(words, str) else ' '.join(map(str, words))}"
+            struck(step)
             super().__init__(words, *rest, **options)
+            struck(step, after=True)
 
-    os.replace, os.rename, subprocess.Popen = counted_replace, counted_rename, CountedPopen
+    os.replace, os.rename, subprocess.Popen = counted(replace, "replace"), counted(rename, "rename"), CountedPopen

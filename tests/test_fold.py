@@ -1,0 +1,34 @@
+"The pipeline and the fold in memory are the same loop: same proposals, metrics, gates and champions, to the hash."
+
+import json
+
+from continual_nb.backtest.exact import fold
+from continual_nb.core.ingest import delivered
+from continual_nb.core.params import Params
+from continual_nb.core.sources import load
+
+
+def records(loop, part: str) -> list[dict]:
+    "One sealed answer of every iteration, oldest first."
+    return [json.loads((folder / "evidence" / part).read_text()) for folder in sorted(loop.path("reports").glob("0*"))]
+
+
+def test_the_fold_gives_what_the_pipeline_gave(twice):
+    params = Params.load(twice.path("params.yaml"))
+    source = load(params.data.source, twice.root)
+    sealed = records(twice, "outcome.json")
+    turns = fold(params, delivered(source, params.data), until=json.loads((sorted(twice.path("reports").glob("0*"))[-1] / "summary.json").read_text())["window"])
+    assert len(turns) == len(sealed) >= 2
+    for part, name in (("monitoring", "monitoring.json"), ("proposal", "proposal.json"), ("composition", "composition.json"), ("training", "training.json"), ("evaluation", "evaluation.json")):
+        for turn, record in zip(turns, records(twice, name)):
+            assert json.loads(json.dumps(getattr(turn, part).to_dict())) == record, f"{part} of {turn.moment.name}"
+    assert [turn.state.card.champion for turn in turns] == [outcome["champion"] for outcome in sealed]
+    assert any(turn.outcome.answer == "promoted" for turn in turns)
+
+
+def test_a_fold_is_deterministic(twice):
+    params = Params.load(twice.path("params.yaml"))
+    delivery = delivered(load(params.data.source, twice.root), params.data)
+    one, two = (fold(params, delivery, until="2024-02") for _ in range(2))
+    assert [t.state.card for t in one] == [t.state.card for t in two]
+    assert [t.state.ledger for t in one] == [t.state.ledger for t in two]

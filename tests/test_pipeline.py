@@ -1,9 +1,14 @@
 "The pipeline: nine stages, the same bytes every time, nothing run that need not run, and DVC's own commands."
 
 import json
+import re
+from pathlib import Path
 
+import jsonschema
 import pytest
+from ruamel.yaml import YAML
 
+import continual_nb
 from loop import OUTPUTS, STAGES
 
 
@@ -51,10 +56,9 @@ def test_metrics_plots_and_dag(turned):
     metrics = json.loads(turned.dvc("metrics", "show", "--json").out)[""]["data"]
     monitor, evaluate = (metrics[f"data/work/{stage}/metrics.json"]["data"] for stage in ("monitor", "evaluate"))
     assert monitor["rows"] == 300 and evaluate["answer"] == "promote" and 0 < evaluate["loss"] < 0.69
-    plots = turned.dvc("plots", "show", "--json", "-o", str(turned.home / "plots"))
-    assert not json.loads(plots.out).get("errors"), plots.out
-    said = turned.dvc("dag", "--dot").out
-    assert all(f'"{stage}"' in said or stage in said for stage in STAGES)
+    plots = json.loads(turned.dvc("plots", "show", "--json", "-o", str(turned.home / "plots")).out)
+    assert not plots.get("errors") and {"data/work/monitor/columns.csv", "data/work/evaluate/scores.csv"} <= set(plots["data"])
+    assert set(STAGES) <= set(re.findall(r'"([^"]+)"', turned.dvc("dag", "--dot").out))
 
 
 def test_an_experiment_with_another_parameter(turned, copy):
@@ -73,13 +77,24 @@ def test_the_champion_of_a_sealed_iteration_can_be_registered(sealed, copy):
     assert "v0.0.1" in loop.run("gto", "show", "champion@latest", "--ref", "--repo", ".").out
 
 
-@pytest.mark.parametrize("answer", ("outcome", "evaluation", "monitoring", "proposal", "composition", "training", "ingested"))
-def test_answers_have_the_form_that_their_schema_states(turned, answer):
-    import jsonschema
+ANSWERS = {
+    "ingested": "data/work/ingest/ingested.json", "monitoring": "data/work/monitor/monitoring.json", "proposal": "data/work/decide/proposal.json",
+    "composition": "data/work/compose/composition.json", "training": "data/work/train/training.json", "evaluation": "data/work/evaluate/evaluation.json",
+    "outcome": "data/work/promote/outcome.json", "state": "data/state/out/state.json", "reference": "data/state/out/reference.json",
+    "params": "params.yaml", "decision": "data/decision.yaml", "steer": "data/steer.yaml",
+}
 
-    import continual_nb
 
-    schema = json.loads((continual_nb.__path__[0] and __import__("pathlib").Path(continual_nb.__path__[0]) / "schemas" / f"{answer}.json").read_text())
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_answers_have_the_form_that_their_schema_states(approved, answer):
+    schema = json.loads((Path(continual_nb.__file__).parent / "schemas" / f"{answer}.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    file = next(turned.path("data/work").rglob(f"{answer}.json"))
-    jsonschema.validate(json.loads(file.read_text()), schema)
+    content = YAML(typ="safe").load(approved.path(ANSWERS[answer]))  # JSON is YAML
+    jsonschema.validate(content, schema)
+    with pytest.raises(jsonschema.ValidationError):  # a schema that allows everything would show nothing
+        jsonschema.validate({**content, "a key that nobody knows": 1}, schema)
+
+
+def test_every_schema_is_checked_by_a_test():
+    found = {file.name.removesuffix(".schema.json") for file in (Path(continual_nb.__file__).parent / "schemas").glob("*.json")}
+    assert found - {"partition", "score"} == set(ANSWERS)  # these two are parts of others

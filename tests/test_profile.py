@@ -111,7 +111,7 @@ def test_many_levels_stay_small():
     rng = np.random.default_rng(2)
     made = column_profile(text(rng.integers(0, 10_000, 30_000).astype(str)), "categorical", None, MONITOR)
     assert (
-        made.distinct > 9000 and len(made.levels) == 100 and len(made.to_json()) < 6000 and not made.complete
+        made.distinct > 9000 and not made.levels and made.buckets == 32 and len(made.to_json()) < 6000 and not made.complete
     )
 
 

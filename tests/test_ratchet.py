@@ -243,16 +243,20 @@ def test_steering_ends_with_its_iteration_and_the_next_window_follows_the_last(r
 
 
 # -- code that moves on --------------------------------------------------------------------------------
+def moved_code(place: Path, file: str, function: str) -> str:
+    "Copy the package and let one function in it answer twice as much; returns a PYTHONPATH."
+    shutil.copytree(Path(continual_nb.__file__).parent, place / "continual_nb", ignore=shutil.ignore_patterns("__pycache__"))
+    path = place / "continual_nb" / file
+    text = path.read_text()
+    assert text.count(f"\ndef {function}(") == 1, f"{file} has no function {function} any more: choose another one here"
+    path.write_text(text + f"\n\n_before = {function}\n\n\ndef {function}(*given, **named):\n    return 2 * _before(*given, **named)\n")
+    return str(place)
+
+
 @pytest.fixture(scope="module")
 def moved(world) -> str:
-    "PYTHONPATH of a package whose losses are twice what they were."
-    place = world / "moved"
-    shutil.copytree(Path(continual_nb.__file__).parent, place / "continual_nb", ignore=shutil.ignore_patterns("__pycache__"))
-    file = place / "continual_nb/core/metrics.py"
-    text = file.read_text()
-    assert text.count("\ndef losses(") == 1, "core/metrics.py has another function now: change another one here"
-    file.write_text(text + "\n\n_losses = losses\n\n\ndef losses(*given, **named):\n    return 2 * _losses(*given, **named)\n")
-    return str(place)
+    "A package whose losses are twice what they were."
+    return moved_code(world / "moved", "core/metrics.py", "losses")
 
 
 def test_a_sealed_tag_is_reproduced_to_the_byte_by_code_that_has_moved_on(twice, copy, moved):
@@ -272,15 +276,15 @@ def test_a_sealed_tag_is_reproduced_to_the_byte_by_code_that_has_moved_on(twice,
     assert {Path(name).name: digest for name, digest in report.items()}.items() <= {Path(name).name: digest for name, digest in loop.bytes("reports/002-2024-02").items()}.items()
 
 
-def test_refresh_takes_the_new_code_and_only_its_stages_become_stale(turned, copy, moved):
-    loop = copy(turned)
+def test_refresh_takes_the_new_code_and_only_its_stages_become_stale(turned, copy, tmp_path):
+    loop, moved = copy(turned), moved_code(tmp_path / "moved", "evaluation/gates.py", "gates")
     assert "the code is what data/code.yaml names already" in loop.continual("refresh").out
     assert "stale" not in loop.continual("status", code=3, PYTHONPATH=moved).out
     said = loop.continual("refresh", "--json", PYTHONPATH=moved)
     changed = json.loads(said.out)["changed"]
-    assert "evaluate" in changed and "snapshot" not in changed
+    assert {"evaluate", "report"} & set(changed) and not {"snapshot", "ingest", "monitor", "compose", "train"} & set(changed)
     stale = json.loads(loop.continual("status", "--json", code=2, PYTHONPATH=moved).out)["stale"]
-    assert "evaluate" in stale and not {"snapshot", "ingest"} & set(stale)
+    assert "evaluate" in stale and not {"snapshot", "ingest", "monitor", "compose", "train"} & set(stale)
 
 
 def test_a_stage_refuses_code_that_the_iteration_does_not_name(turned, copy, moved):
@@ -401,5 +405,5 @@ def test_inside_a_larger_repository_only_its_own_files_are_committed(approved, t
     assert loop.git("tag").split() == ["project/iter/001-2024-01"]
     names = loop.run("git", "show", "--format=", "--name-only", "HEAD", where=loop.home).out.split()
     assert names and all(name.startswith("project/") for name in names)
-    assert loop.run("git", "status", "--porcelain", where=loop.home).out.splitlines() == ["M  ours.txt", "?? source/", "?? untracked.txt"]
+    assert loop.run("git", "status", "--porcelain", where=loop.home).out.splitlines() == ["M  ours.txt", "?? site/", "?? source/", "?? untracked.txt"]
     assert "everything fits" in loop.continual("verify").out

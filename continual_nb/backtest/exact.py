@@ -102,13 +102,9 @@ def moments(
     cadence = Cadence(params.windows.every, params.data.timezone).extended(times)
     window = cadence.window(params.windows.start) if params.windows.start else cadence.holding(times.min())
     last = cadence.window(until) if until else cadence.holding(times.max())
-    made: list[Moment] = []
-    while window.start <= last.start:
-        made.append(Moment(len(made) + 1, window, window.end, cadence))
-        if window.start == last.start:
-            break
-        window = cadence.after(window)
-    return made
+    names, _ = cadence.ahead(window, last, times)
+    windows = [window, *map(cadence.window, names)]
+    return [Moment(number, window, window.end, cadence) for number, window in enumerate(windows, start=1)]
 
 
 def fold(

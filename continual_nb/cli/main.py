@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'THREADS', 'Commands', 'fail', 'cli', 'command', 'init', 'run', 'open_', 'steer', 'sign', 'feedback', 'seal',
-           'next_', 'status', 'verify', 'refresh', 'schema', 'stage', 'main']
+           'next_', 'status', 'verify', 'refresh', 'schema', 'compare', 'stage', 'main', 'notify']
 
 # %% ../../nbs/90_cli/99_main.ipynb #823a7768
 import json
@@ -72,6 +72,13 @@ def command(changes: bool = True):
                 if context.obj["debug"]:
                     raise
                 fail(error, as_json)
+            except OSError as error:
+                from continual_nb.cli.guard import cannot_write
+
+                told = cannot_write(error)
+                if told is None or context.obj["debug"]:
+                    raise
+                fail(told, as_json)
             if as_json:
                 click.echo(json.dumps(answer))
             else:
@@ -86,13 +93,15 @@ def command(changes: bool = True):
 
 def _guarded(function, changes: bool, options: dict):
     "Run a command's function inside its project; a person's input error is an error, a bug is a traceback."
+    from continual_nb.cli.notify import announcing
     from continual_nb.cli.project import Project, locked
     from continual_nb.cli.ratchet import recover
 
     project = Project.here()
+    project.check()
     if not changes:
         return function(project, **options)
-    with locked(project):
+    with announcing(project), locked(project):
         finished = recover(project)
         if finished:
             click.echo(finished, err=True)
@@ -285,6 +294,38 @@ def schema(context, name):
     except ContinualError as error:
         fail(error)
 
+# %% ../../nbs/90_cli/99_main.ipynb #88b11bc9
+@cli.command()
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("current", type=click.Path(path_type=Path))
+@click.option("--label", help="Column: what happened.")
+@click.option("--prediction", help="Column: what was predicted; a class, a number, or the probability of the later class.")
+@click.option("--slice", "slices", multiple=True, metavar="QUERY", help="A group of your own, as \"port == 'EWR' and distance > 1000\"; may be repeated.")
+@click.option("--min-effect", type=click.FloatRange(0, 1, max_open=True), help="Smallest distance that matters (Hellinger). Default: 0.1.")
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="False alarm rate over everything that is looked at. Default: 0.05.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Write the answer as one HTML file.")
+@click.pass_context
+def compare(context, reference, current, label, prediction, slices, min_effect, alpha, as_json, page):
+    "Compare two CSV or Parquet files: what is broken, what has changed, where and why. No project needed."
+    from continual_nb.core.files import ContinualError, write_bytes
+    from continual_nb.core.params import Monitor
+    from continual_nb.monitoring.compare import compare_files
+
+    try:
+        given = {"min_effect": min_effect, "alpha": alpha}
+        settings = Monitor(**{name: value for name, value in given.items() if value is not None})
+        answer = compare_files(reference, current, settings, label=label, prediction=prediction, slices=slices)
+        if page:
+            write_bytes(page, answer.page())
+    except ContinualError as error:
+        if context.obj["debug"]:
+            raise
+        fail(error, as_json)
+    click.echo(answer.to_json() if as_json else "\n".join(answer.lines()), nl=not as_json)
+    if page and not as_json:
+        click.echo(f"open: {page}")
+
 # %% ../../nbs/90_cli/99_main.ipynb #4f4a2f13
 @cli.command()
 @click.argument("name", type=click.Choice(STAGES))
@@ -308,3 +349,47 @@ def main() -> None:
     except click.Abort:
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+# %% ../../nbs/90_cli/99_main.ipynb #b65ffb5a
+@cli.command()
+@click.option("--link", metavar="URL", help="Where the report can be read, for the message.")
+@click.option("--again", is_flag=True, help="Tell also what was told before.")
+@click.option("--dry-run", is_flag=True, help="Say who would be told what; send nothing.")
+@command(changes=False)
+def notify(project, link, again, dry_run):
+    """Tell the hooks in params.yaml of the decision that is asked, and of what could not be told before.
+
+    Hooks stand in the block `notify`, none by default. Secrets stand in environment variables that the file names:
+
+    \b
+    notify:
+      hooks:
+        - kind: webhook
+          target: $CHAT_URL
+          body: text
+          when: {severities: [harm, look]}
+        - kind: mail
+          target: ada@example.org
+          server: smtp.example.org:587
+          sender: loop@example.org
+          user: SMTP_USER
+          secret: SMTP_PASSWORD
+          when: {events: [asked]}
+        - kind: command
+          target: python tools/ticket.py
+    """
+    from continual_nb.cli.notify import meant_for, messages_now, name_of, send
+    from continual_nb.cli.project import locked
+
+    block, messages = project.params().notify, messages_now(project, link)
+    if not messages or not block.hooks:
+        why = "params.yaml names no hooks under notify" if not block.hooks else "no report waits for a decision, and nothing was sealed last"
+        return {"told": [], "failed": [], "said": [f"nobody to tell: {why}"]}, 0
+    if dry_run:
+        plan = [(name_of(hook), message.key) for hook in block.hooks for message in messages if meant_for(hook, message)]
+        return {"would_tell": plan, "said": [f"{hook} would be told: {' '.join(key.split()[:2])}" for hook, key in plan] or ["no hook wants to hear this"]}, 0
+    with locked(project, "notify"):
+        told = send(project, messages, block, again)
+    failed = [one.hook for one in told if one.problem]
+    said = [one.line for one in told] or ["every hook that wants to hear this has been told (--again tells them again)"]
+    return {"told": [one.hook for one in told if not one.problem], "failed": failed, "said": said}, 1 if failed else 0

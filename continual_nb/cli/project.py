@@ -78,6 +78,12 @@ class Project:
         content = read_yaml(self.path("data/iteration.yaml"))
         return Iteration(**{**content, "edges": tuple(content.get("edges") or ())})
 
+    def check(self) -> None:
+        "Read the small files that people edit; a broken one is named before anything else looks at it."
+        self.params()
+        for name in ("iteration", "code", "decision", "steer"):
+            read_yaml(self.path(f"data/{name}.yaml"))
+
     def evidence(self) -> dict[str, str]:
         "Hash the evidence as it is now; missing pieces are named by an empty hash."
         return {name: sha256(self.path(name)) if self.path(name).exists() else "" for name in EVIDENCE}
@@ -146,7 +152,7 @@ def _explained(words: list[str], done: subprocess.CompletedProcess) -> Continual
     if "No space left" in said:
         return ContinualError(f"`{command}` found the disk full", "free some space and run the command again; nothing is lost")
     if "dvc.lock" in said and ("validation failed" in said or "merge conflicts" in said or "is invalid" in said):
-        return ContinualError("dvc.lock is broken", "run `git restore dvc.lock`, then `dvc repro`", code=5)
+        return ContinualError("dvc.lock is broken", "run `git restore dvc.lock` (before the first seal: delete it), then `dvc repro`", code=5)
     lines = [line for line in said.strip().splitlines() if line.strip()]
     return ContinualError(f"`{command}` failed: {' '.join(lines[-3:]) or 'no message'}", "see the message above; `dvc status` may tell more")
 

@@ -60,7 +60,7 @@ def write_code(project: Project) -> None:
     write_bytes(project.path("data/code.yaml"), code_yaml(files))
     write_bytes(project.path("data/code.zip"), zipped(files))
 
-
+# %% ../../nbs/90_cli/94_ratchet.ipynb #46fb42dd
 def next_iteration(
     project: Project,
     wanted: str | None = None,  # window to open; None: the one after the last
@@ -73,6 +73,10 @@ def next_iteration(
 
     params: Params = project.params()
     now, sealed = project.iteration(), project.is_sealed()
+    if not (sealed or wanted or again or urgent) and _fresh(project, now):
+        delivery = delivery or read_source(project)  # nothing has been turned yet: begin at the newest window, with the rest as history
+        wanted = _grown(project, params, now, delivery).holding(delivery.frame["event_time"].max()).name
+        wanted = None if wanted == now.window else wanted
     if not sealed and not (wanted or again):
         raise ContinualError(f"iteration {now.name} is still open", "sign it and `continual seal`, or name another window to open instead", code=3)
     if not sealed and read_yaml(project.path("data/decision.yaml")).get("verdict", "pending") != "pending":
@@ -90,6 +94,11 @@ def next_iteration(
     window = cadence.window(name)
     as_of = max(window.end.isoformat(), now.as_of) if sealed and previous else window.end.isoformat()
     return Iteration(number, window.name, window.start.isoformat(), window.end.isoformat(), as_of, previous, tuple(edge.isoformat() for edge in cadence.edges))
+
+
+def _fresh(project: Project, now: Iteration) -> bool:
+    "Tell whether nothing has been turned in this project yet."
+    return now.number == 1 and not project.path("data/work/ingest/ingested.json").exists()
 
 
 def _grown(project: Project, params, now: Iteration, delivery):
@@ -113,7 +122,7 @@ def read_source(project: Project):
     data = project.params().data
     return delivered(load(data.source, project.root), data)
 
-# %% ../../nbs/90_cli/94_ratchet.ipynb #46fb42dd
+# %% ../../nbs/90_cli/94_ratchet.ipynb #348553a7
 def open_iteration(project: Project, iteration: Iteration, delivery=None) -> None:
     "Open an iteration: state in, store, code, snapshot. Killed at any point, `recover` finishes it."
     delivery = delivery or read_source(project)  # a source that cannot be read stops here, with nothing changed
@@ -132,13 +141,13 @@ def open_iteration(project: Project, iteration: Iteration, delivery=None) -> Non
         _track(project)
     done(project, "open")
 
-
+# %% ../../nbs/90_cli/94_ratchet.ipynb #ecb64eb7
 def _carry_state(project: Project, iteration: Iteration) -> None:
     "Make state/out of the sealed iteration the state that goes in, and its partition part of the store."
     from continual_nb.core.state import Card, read_state
 
     state_in, state_out = project.path("data/state/in"), project.path("data/state/out")
-    if Card.read(state_in).iteration == iteration.number - 1:
+    if state_in.exists() and Card.read(state_in).iteration == iteration.number - 1:
         return
     state = read_state(state_out)
     if state.card.iteration != iteration.number - 1:
@@ -159,7 +168,7 @@ def _carry_state(project: Project, iteration: Iteration) -> None:
     shutil.copytree(state_out, beside, copy_function=shutil.copyfile)
     publish(beside, state_in)
 
-
+# %% ../../nbs/90_cli/94_ratchet.ipynb #6048b090
 def _snapshot_now(project: Project, iteration: Iteration, delivery) -> None:
     "Take the snapshot at once, so that what the source says later cannot get in."
     place = project.path("data/arrival")
@@ -287,7 +296,7 @@ def seal(project: Project, checked: bool = False) -> str:
     done(project, "seal")
     return tag
 
-
+# %% ../../nbs/90_cli/94_ratchet.ipynb #93ac41e5
 def _sealable(project: Project, iteration: Iteration) -> None:
     "Refuse to seal what is pending, stale or unfinished."
     from continual_nb.decisions.decision import Decision, moved
@@ -304,7 +313,7 @@ def _sealable(project: Project, iteration: Iteration) -> None:
     if outcome.answer in ("pending", "stale") or _report_of(project) != iteration.name:
         raise ContinualError("the decision has not been carried out yet", "run `dvc repro`, then seal", code=2)
 
-
+# %% ../../nbs/90_cli/94_ratchet.ipynb #bf9a5fd8
 def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
     "The steps of sealing, each of which can be repeated."
     from continual_nb.reporting.site import write as write_site
@@ -328,7 +337,7 @@ def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
     if tag not in project.sealed_tags():
         project.git("tag", "-a", tag, "-m", f"Iteration {iteration.name} sealed")
 
-
+# %% ../../nbs/90_cli/94_ratchet.ipynb #4bf6fb05
 def _commit(project: Project, message: str) -> None:
     "Commit the project's own paths and no others, through an index of our own; what people have staged stays staged."
     _unlock_git(project)
@@ -415,7 +424,9 @@ def run_windows(project: Project, until: str | None = None, show: bool = False, 
 
     delivery = read_source(project)
     params, tags = project.params(), []
-    ahead = _ahead(project, params, delivery, until)
+    ahead, skipped = _ahead(project, params, delivery, until)
+    for gap in skipped:
+        told(gap)
     with tqdm(total=len(ahead), unit="window", disable=not sys.stderr.isatty()) as bar:
         for name in ahead:
             if project.is_sealed():
@@ -428,8 +439,8 @@ def run_windows(project: Project, until: str | None = None, show: bool = False, 
     return tags
 
 
-def _ahead(project: Project, params, delivery, until: str | None) -> list[str]:
-    "Names of the windows that a replay still has to turn."
+def _ahead(project: Project, params, delivery, until: str | None) -> tuple[list[str], list[str]]:
+    "Names of the windows that a replay still has to turn, and a sentence for each long gap without events that it skips."
     now = project.iteration()
     cadence = _grown(project, params, now, delivery)
     last = cadence.holding(delivery.frame["event_time"].max())
@@ -437,9 +448,8 @@ def _ahead(project: Project, params, delivery, until: str | None) -> list[str]:
     opened = [tag.removeprefix(project.tags).split("-", 1)[1] for tag in project.sealed_tags()]
     window = cadence.window(max(name for name in [*opened, now.window or ""] if name and name != "urgent"))
     names = [] if project.is_sealed() else [now.window]
-    while (window := cadence.after(window) if window.start < min(end.start, last.start) else None) is not None:
-        names.append(window.name)
-    return names
+    found, skipped = cadence.ahead(window, min(end, last, key=lambda one: one.start), delivery.frame["event_time"].dropna())
+    return names + found, skipped
 
 
 def _line(project: Project, seconds: float) -> str:

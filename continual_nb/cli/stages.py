@@ -242,6 +242,8 @@ def promote(project: Project, out: Path) -> str:
     )
     outcome.write(out)
     state_out = project.path("data/state/out")
+    for left in state_out.parent.glob(".out-*"):  # of a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
     beside = Path(tempfile.mkdtemp(prefix=".out-", dir=state_out.parent))
     write_state(after, beside)
     _owned()

@@ -7,6 +7,7 @@ __all__ = ['ContinualError', 'canonical_json', 'sha256', 'number', 'write_bytes'
            'read_parquet', 'publish', 'folder_hashes']
 
 # %% ../../nbs/00_core/00_files.ipynb #a5d706f5
+import glob
 import hashlib
 import json
 import os
@@ -60,6 +61,8 @@ def write_bytes(
     "Write a file so that a reader sees the old one or the new one, also after a power cut."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # of a writer that was killed
+        left.unlink(missing_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:

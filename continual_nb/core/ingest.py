@@ -8,6 +8,7 @@ __all__ = ['UNITS', 'STAMPS', 'utc', 'time_format', 'spelled', 'as_number', 'eve
 
 # %% ../../nbs/00_core/09_ingest.ipynb #eff35083
 import difflib
+import warnings
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -102,7 +103,9 @@ def _pattern(text: pd.Series) -> str | None:
     if text.str.match(r"\d{4}-\d{2}(?:-\d{2})?(?:[ T]|$)").mean() > 0.5 or text.str.fullmatch(r"\d{8}").mean() > 0.5:
         return None
     sample = text.iloc[:: max(len(text) // 5000, 1)]
-    patterns = {guess_datetime_format(example, dayfirst=first) for example in sample.iloc[:: max(len(sample) // 20, 1)] for first in (True, False)} - {None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # both readings are tried on purpose
+        patterns = {guess_datetime_format(example, dayfirst=first) for example in sample.iloc[:: max(len(sample) // 20, 1)] for first in (True, False)} - {None}
     read = {pattern: pd.to_datetime(sample, format=pattern, errors="coerce", utc=True) for pattern in sorted(patterns)}
     fits = {pattern: (times.notna().mean().round(3), times.dropna().diff().dropna().ge(pd.Timedelta(0)).mean().round(3), pattern.find("%d") < pattern.find("%m"))
             for pattern, times in read.items() if times.notna().mean() > 0.5}

@@ -45,7 +45,8 @@ def from_text(
     "Read a ledger and walk its chain; the first line that does not fit is named (exit code 5)."
     ledger: list[dict[str, Any]] = []
     previous = START
-    for number, line in enumerate(text.splitlines(), start=1):
+    lines = text.removesuffix("\n").split("\n") if text else []  # splitlines() would also cut at the line marks of Unicode inside a text
+    for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:

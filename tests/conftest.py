@@ -1,58 +1,8 @@
-"Projects at the stations of the loop, made once; a test that changes one takes a copy."
+"The stations of the loop, for every test file."
 
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))
 
-from loop import Loop, begun, signed  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def world(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("world")
-
-
-@pytest.fixture(scope="session")
-def born(world) -> Loop:
-    "After `continual init`."
-    return begun(world / "born")
-
-
-@pytest.fixture(scope="session")
-def turned(born, world) -> Loop:
-    "After the first `dvc repro`: the decision is pending."
-    loop = born.copy(world / "turned")
-    said = loop.dvc("repro")
-    (world / "turned.txt").write_text(said.all)
-    return loop
-
-
-@pytest.fixture(scope="session")
-def approved(turned, world) -> Loop:
-    "The first champion is signed and carried out, but not sealed."
-    return signed(turned.copy(world / "approved"))
-
-
-@pytest.fixture(scope="session")
-def sealed(approved, world) -> Loop:
-    "One sealed iteration."
-    loop = approved.copy(world / "sealed")
-    loop.continual("seal")
-    return loop
-
-
-@pytest.fixture(scope="session")
-def twice(sealed, world) -> Loop:
-    "Two sealed iterations, two champions."
-    loop = sealed.copy(world / "twice")
-    loop.continual("run", "--until", "2024-02")
-    return loop
-
-
-@pytest.fixture
-def copy(tmp_path):
-    "Copy a project into this test's own folder."
-    return lambda loop, name="copy": loop.copy(tmp_path / name)
+from stations import approved, born, copy, opened, sealed, turned, twice, world  # noqa: E402, F401

@@ -134,7 +134,11 @@ def jupyter(loop: Loop):
         yield f"http://127.0.0.1:{port}/lab/tree/desk.ipynb?token={token}&reset"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        try:
+            server.wait(8)
+        except subprocess.TimeoutExpired:  # it waits for its kernel, which ends by itself when the server is gone
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
         log.close()
 
 
@@ -156,6 +160,7 @@ NOTEBOOK = {
 
 def test_a_person_signs_in_jupyterlab(copy, turned):
     "Open the notebook, run the cell, type, click Approve; restart the kernel, run again, see what is on disk."
+    from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.ui import WebDriverWait
@@ -163,36 +168,58 @@ def test_a_person_signs_in_jupyterlab(copy, turned):
     loop = copy(turned)
     loop.path("desk.ipynb").write_text(json.dumps(NOTEBOOK))
     with jupyter(loop) as address, chromium(1400, 1400) as driver, pictured(driver, loop.home / "jupyter.png"):
-        wait = WebDriverWait(driver, 60)
-        found = lambda css, text="": next((part for part in driver.find_elements(By.CSS_SELECTOR, css) if text in part.text and part.is_displayed()), None)
-        button = lambda text: wait.until(lambda _: found("button.jupyter-button", text))
+        wait = WebDriverWait(driver, 90, poll_frequency=0.2, ignored_exceptions=(StaleElementReferenceException,))
+
+        def found(css, text=""):
+            "The first part on the screen that holds this text, looked for anew; None as long as there is none."
+            return next((part for part in driver.find_elements(By.CSS_SELECTOR, css) if text in part.text and part.is_displayed()), None)
+
+        def seen(css, text=""):
+            return wait.until(lambda _: found(css, text))
+
+        def does(act):
+            "Do something that works as soon as the page has settled."
+            def tried(_):
+                try:
+                    act()
+                    return True
+                except WebDriverException:
+                    return False
+            wait.until(tried)
+
+        def write(css, text):
+            does(lambda: found(css).clear() or found(css).send_keys(text))
 
         def run_cell():
-            "Run the cell as soon as a kernel is there to run it."
-            editor = wait.until(lambda _: found(".jp-Notebook .jp-CodeCell .cm-content"))
-            wait.until(lambda _: driver.execute_script("return document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status") == "idle")
-            editor.click()
-            editor.send_keys(Keys.CONTROL, Keys.ENTER)
+            "Run the cell as soon as a kernel is there to run it, until it has run."
+            def ran(_):
+                if driver.execute_script("return document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status") != "idle":
+                    return False
+                if not re.search(r"\[\d+\]", found(".jp-CodeCell .jp-InputPrompt").text):
+                    found(".jp-Notebook .jp-CodeCell .cm-content").click()
+                    driver.switch_to.active_element.send_keys(Keys.CONTROL, Keys.ENTER)
+                    return False
+                return True
+            wait.until(ran)
 
         driver.get(address)
+        seen(".jp-Notebook .jp-CodeCell .cm-content")
         run_cell()
-        approve = button("Approve")
-        assert found(".cnb .stand").text == "The decision is pending. Nothing changes until somebody signs."
-        assert not approve.is_enabled() and "Proposed:" in found(".cnb h2").text
-        driver.find_element(By.CSS_SELECTOR, ".widget-text input").send_keys("Ada Lovelace")
-        driver.find_element(By.CSS_SELECTOR, ".widget-textarea textarea").send_keys("The gates passed.")
-        wait.until(lambda _: approve.is_enabled())
+        assert seen(".cnb .stand").text == "The decision is pending. Nothing changes until somebody signs."
+        assert not seen("button.jupyter-button", "Approve").is_enabled() and "Proposed:" in found(".cnb h2").text
+        write(".widget-text input", "Ada Lovelace")
+        write(".widget-textarea textarea", "The gates passed.")
+        wait.until(lambda _: found("button.jupyter-button", "Approve").is_enabled())
         assert decision(loop)["verdict"] == "pending", "nothing is written before the click"
-        approve.click()
-        wait.until(lambda _: found(".cnb .stand.signed", "Ada Lovelace (name unverified) signed “approve”: The gates passed."))
+        does(lambda: found("button.jupyter-button", "Approve").click())
+        seen(".cnb .stand.signed", "Ada Lovelace (name unverified) signed “approve”: The gates passed.")
         kept = decision(loop)
         assert (kept["verdict"], kept["by"], kept["reason"]) == ("approve", "Ada Lovelace", "The gates passed.") and len(kept["evidence"]) >= 8 and kept["page"]
 
-        driver.find_element(By.CSS_SELECTOR, "[data-command='kernelmenu:restart'], [title^='Restart the kernel']").click()
-        accept = wait.until(lambda _: found(".jp-Dialog button.jp-mod-accept"))
-        accept.click()
+        does(lambda: found("[data-command='notebook:restart-run-all'], [data-command='runmenu:restart-and-run-all']").click())
+        does(lambda: found(".jp-Dialog button.jp-mod-accept").click())
         wait.until(lambda _: found(".jp-Dialog") is None)
-        driver.execute_script("document.querySelectorAll('.cnb').forEach(part => part.remove())")
-        run_cell()
-        wait.until(lambda _: found(".cnb .stand.signed", "Ada Lovelace (name unverified) signed"))
+        wait.until(lambda _: re.search(r"\[1\]", found(".jp-CodeCell .jp-InputPrompt").text))
+        seen(".cnb .stand.signed", "Ada Lovelace (name unverified) signed")
+        seen("button.jupyter-button", "Seal")
         assert decision(loop) == kept

@@ -66,13 +66,6 @@ OPEN = ("store/001-2024-01", "data/state/in", "data/iteration.yaml", "data/arriv
 SEAL = ("record.json", "reports/001-2024-01", "reports/index.html", "git add", "git commit", "git tag -a")
 
 
-@pytest.fixture(scope="module")
-def opened(sealed, world) -> Loop:
-    loop = sealed.copy(world / "opened")
-    loop.continual("open")
-    return loop
-
-
 def open_killed(loop: Loop, what: str, at: str | int) -> str:
     "Kill `continual open`, then do what a person would; returns what went wrong."
     if (code := loop.continual("open", code=None, **loop.fault(what, "open", at=at)).code) != -signal.SIGKILL:

@@ -4,18 +4,16 @@ import email
 import email.policy
 import json
 import socketserver
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from ruamel.yaml import YAML
 
-from continual_nb.cli.notify import Message, attempt, letter, meant_for, noted, post, send
+from continual_nb.cli.notify import Message, attempt, meant_for, noted, send
 from continual_nb.cli.project import Project
 from continual_nb.core.files import ContinualError
-from continual_nb.core.params import Hook, Notify, Params, When, parse, render
-from loop import signed
+from continual_nb.core.params import Hook, Notify, When, parse, render
 
 SUMMARY = {"number": 3, "window": "2013-03", "action": "improve", "answer": "pending", "alerts": {"harm": 1, "look": 0, "note": 2}, "asked": "Approve?", "verdict": "Proposed."}
 ASKED = Message("asked", "Late flights", "003-2013-03", SUMMARY, "# Late flights\n", evidence="ab" * 32)
@@ -98,11 +96,12 @@ def mail(server: Post, **more) -> Hook:
     return Hook(**{"kind": "mail", "target": "ada@example.org, grace@example.org", "server": server.at, "sender": "loop@example.org", "security": "none", **more})
 
 
-def with_hooks(loop, *hooks: dict, timeout: float = 10):
+def with_hooks(loop, *hooks: dict):
     "Write hooks into a project's params.yaml, as a person does."
     path = loop.path("params.yaml")
-    params = Params.load(path)
-    path.write_text(render(params.model_copy(update={"notify": Notify(timeout=timeout, hooks=tuple(Hook(**hook) for hook in hooks))})))
+    text = path.read_text()
+    assert "\n  hooks: []" in text
+    path.write_text(text.replace("\n  hooks: []", f"\n  hooks: {json.dumps(hooks)}"))
     loop.git("commit", "-q", "-a", "-m", "Hooks")
 
 
@@ -241,7 +240,7 @@ def test_a_replay_is_one_message_with_every_iteration_in_it(tmp_path):
 def test_a_project_tells_of_the_question_and_of_the_seal_once_and_broken_hooks_stop_nothing(turned, copy):
     loop = copy(turned)
     with Chat() as chat, Post() as server:
-        letters = mail(server, when=When(events=("sealed",))).model_dump()
+        letters = mail(server, when=When(events=("sealed",))).model_dump(mode="json")
         with_hooks(loop, {"kind": "webhook", "target": "$CHAT_URL"}, letters, {"kind": "command", "target": "false"}, {"kind": "webhook", "target": "$NOT_SET"})
         env = {"CHAT_URL": chat.url}
         assert "nobody to tell" in loop.continual("notify", **env).out  # params.yaml is evidence, and it has moved

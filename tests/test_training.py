@@ -91,4 +91,4 @@ def test_the_file_reads_back(sets, tmp_path):
     training, _ = train(DATA, QUICK, sets)
     training.write(tmp_path)
     assert Training.read(tmp_path) == training
-    assert "refit_again" in training.section().tables[0].to_html()
+    assert "refit_again" in training.section().details[0].to_html()

@@ -23,6 +23,7 @@ from ..decisions.decision import Decision
 from ..decisions.promote import promote
 from ..decisions.recommend import Recommendation, automatic, recommend
 from ..decisions.result import Outcome
+from ..decisions.trust import trusted
 from ..evaluation.evaluate import judge
 from ..evaluation.result import Evaluation
 from ..monitoring.monitor import watch
@@ -69,7 +70,7 @@ def turn(
     state: State,  # as it comes in
     delivery: Delivery,  # the source
     memory: Memory,
-    signer: Signer,
+    signer: Signer | None = None,  # None: the automatic signer with the mandate of params.yaml, and what its record has earned
     steer: Steer = Steer(),
 ) -> Turn:
     "Turn one iteration: what the nine stages do, in one call."
@@ -86,7 +87,8 @@ def turn(
     evaluation = judge(params, moment, state, composed.composition, composed.evaluation, training, content)
     evidence = {type(part).file: sha256(part.to_json()) for part in (monitoring, proposal, composed.composition, training, evaluation)}
     advice = recommend(proposal, evaluation, state.card.champion)
-    decision = signer(advice, state.card.champion, evidence, moment.as_of.isoformat())
+    asked = (advice, state.card.champion, evidence, moment.as_of.isoformat())
+    decision = signer(*asked) if signer else automatic(asked[0], params.promote.mandate, *asked[1:], trusted(state.ledger, params, moment.number))
     reference = composed.reference.to_dict() if composed.reference else None
     outcome, after = promote(params, moment, state, decision, evidence, ingested, monitoring, proposal, training, evaluation, content, reference)
     return Turn(moment, ingested, monitoring, proposal, composed.composition, training, evaluation, outcome, after)
@@ -115,7 +117,6 @@ def fold(
     told: Callable[[Iterable[Moment]], Iterable[Moment]] = iter,  # as tqdm: wraps the moments to show progress
 ) -> list[Turn]:
     "Fold the loop over history."
-    signer = signer or (lambda advice, champion, evidence, as_of: automatic(advice, params.promote.mandate, champion, evidence, as_of))
     state, memory, turns = State(), Memory(), []
     for moment in told(moments(params, delivery, until)):
         turns.append(turn(params, moment, state, delivery, memory, signer))

@@ -46,7 +46,7 @@ STYLE = """<style>
 .cnb { max-width: 62rem; font-family: var(--jp-ui-font-family, sans-serif); font-size: 14px; line-height: 1.5; color: var(--jp-ui-font-color1, #222); }
 .cnb h2 { font-size: 1.25rem; margin: .2rem 0 .4rem; line-height: 1.3; } .cnb h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
 .cnb p { margin: 0 0 .5rem; } .cnb .place { color: var(--jp-ui-font-color2, #555); margin: 0; }
-.cnb dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: .5rem 0; } .cnb dt { font-weight: 600; } .cnb dd { margin: 0; }
+.cnb dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: .5rem 0; } .cnb dl dt { font-weight: 600; float: none; width: auto; margin: 0; } .cnb dl dd { margin: 0; float: none; width: auto; }
 .cnb table { border-collapse: collapse; margin: .3rem 0; font-size: 13px; } .cnb caption { text-align: left; color: var(--jp-ui-font-color2, #555); }
 .cnb th, .cnb td { text-align: left; vertical-align: top; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--jp-border-color2, #ddd); }
 .cnb .stand { border-left: 5px solid; padding: .5rem .8rem; margin: .6rem 0; background: var(--jp-layout-color2, #f3f3f3); }

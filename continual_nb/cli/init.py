@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FLIGHTS', 'EVERY', 'OURS', 'TEMPLATES', 'template', 'kind_of', 'tells_the_window', 'guessed_cadence', 'guessed_task',
-           'sizes', 'Said', 'told', 'Source', 'read', 'find_id', 'find_label', 'find_delay', 'find_features',
-           'find_windows', 'guess', 'objective', 'create', 'name_in', 'slug', 'placed', 'first_iteration']
+           'sizes', 'Said', 'told', 'Source', 'read', 'find_id', 'find_label', 'find_delay', 'find_answers',
+           'find_features', 'find_windows', 'guess', 'filled', 'create', 'name_in', 'slug', 'placed', 'first_iteration']
 
 # %% ../../nbs/90_cli/96_init.ipynb #f0291b1f
 import difflib
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from .feedback import listen
+from .deployed import ASKED, asked, first_state, own_copy, read_delivery
+from .expect import first_suite
 from .project import Iteration, Project, run
 from .ratchet import decision_yaml, genesis, steer_yaml, write_code
 from ..core.files import ContinualError, write_bytes
@@ -266,6 +268,20 @@ def find_delay(source: Source) -> None:
 def _days(days: float) -> str:
     return "at once" if not days > 0 else f"{days * 24:.3g} h" if days < 2 else f"{days:.3g} days"
 
+# %% ../../nbs/90_cli/96_init.ipynb #a7b6edc6
+def find_answers(source: Source, answered_by: str | None, root: Path) -> None:
+    "Say where production's answers come from."
+    data = source.data
+    if answered_by:
+        if data.get("prediction") or data.get("score"):
+            raise ContinualError("production's answers come from a function or from columns, not from both", "give --champion module:function, or --prediction and --score")
+        data["answered_by"] = answered_by
+        made = asked(source.frame, parse({"data": {**data, "numeric": ["-"]}}, "continual init").data, root)
+        data |= {role: ASKED[ours] for role, ours in (("prediction", "answered"), ("score", "scored")) if ASKED[ours] in made}
+        source.tell("champion", f"{answered_by.partition('@')[0]} is asked for each delivery; its answers are kept with the events", "--champion")
+    elif data.get("prediction") or data.get("score"):
+        source.tell("champion", "what production answered: " + " and ".join(data[role] for role in ("prediction", "score") if data.get(role)), "--prediction, --score")
+
 # %% ../../nbs/90_cli/96_init.ipynb #472a9604
 def find_features(source: Source, exclude: tuple[str, ...], keep: tuple[str, ...], cadence: Any) -> Any:
     "Sort the columns without a role; those that know the label are left out unless the user insists. Returns the leaks."
@@ -353,6 +369,7 @@ def guess(
     prediction: str | None = None,
     score: str | None = None,
     champion: bool = False,  # a deployed model comes along: keep some history to judge it by
+    answered_by: str | None = None,  # a function that answers as production does, as module:function@hash
     timezone: str | None = None,
     project: str = "project",
 ) -> tuple[Params, list[Said]]:
@@ -363,7 +380,8 @@ def guess(
     find_id(found)
     find_label(found, task)
     find_delay(found)
-    windows = find_windows(found, every, start, history=champion or bool(prediction or score))
+    find_answers(found, answered_by, root)
+    windows = find_windows(found, every, start, history=champion or "prediction" in found.data or "score" in found.data)
     find_features(found, exclude, keep, Cadence(windows["every"], found.data.get("timezone", "UTC")))
     data, rows, labels = found.data, windows.pop("rows"), windows.pop("labels")
     groups = {name: found.frame[name].value_counts(normalize=True) for name in data["categorical"]}
@@ -377,16 +395,15 @@ def guess(
 
 # %% ../../nbs/90_cli/96_init.ipynb #0eb62ce5
 OURS = ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore", "Makefile", "README.md", "objective.md", "expectations.yaml", ".dvc", "data/*.yaml", "data/*.jsonl",
-        "data/code.zip", "data/state/in", "data/store", "data/champion")
-TEMPLATES = {"dvc.yaml": "dvc.yaml", "gitignore": ".gitignore", "dvcignore": ".dvcignore", "Makefile": "Makefile", "README.md": "README.md"}
+        "data/code.zip", "data/state/in", "data/store", "deployed/*.py")
+TEMPLATES = {"dvc.yaml": "dvc.yaml", "gitignore": ".gitignore", "dvcignore": ".dvcignore", "Makefile": "Makefile", "README.md": "README.md", "objective.md": "objective.md"}
 
 
-def objective(params: Params) -> str:
-    "Begin objective.md: why the system exists, what impact means, who decides."
+def filled(text: str, params: Params) -> str:
+    "Fill a template in: the project's name, its question, its approvers."
     approvers = ", ".join(params.promote.approvers) or "Nobody is named yet (promote.approvers in params.yaml), so anybody may sign"
     question = params.report.question or f"The model predicts {params.data.label}; write here for whom, and what they do with the answer."
-    text = template("objective.md")
-    for word, value in (("QUESTION", question), ("APPROVERS", approvers)):
+    for word, value in (("PROJECT", params.project), ("QUESTION", question), ("APPROVERS", approvers)):
         text = text.replace(word, value)
     return text
 
@@ -394,26 +411,29 @@ def objective(params: Params) -> str:
 def create(
     folder: Path,
     params: Params,
-    champion: str | None = None,  # the deployed model: FILE.skops or module:function
+    champion: Path | None = None,  # file of the deployed model
 ) -> Project:
     "Write a complete project and open its first iteration; Git and DVC are initialised."
     from continual_nb.decisions.decision import Decision
     from continual_nb.policy.result import Steer
 
     _free(folder)
-    begin = first_iteration(folder, params)  # a source or a window that does not fit stops here, with nothing written
+    delivery = read_delivery(params.data, folder)
+    begin = first_iteration(params, delivery)  # a source, a window or a model that does not fit stops here, with nothing written
+    state = first_state(params, begin, delivery, champion)
     folder.mkdir(parents=True, exist_ok=True)
     project = Project(folder.resolve())
     params = params.model_copy(update={"project": name_in(project, params.project)})
     write_bytes(folder / "params.yaml", render(params))
     for name, place in TEMPLATES.items():
         if not (folder / place).exists():
-            write_bytes(folder / place, template(name).replace("PROJECT", params.project))
+            write_bytes(folder / place, filled(template(name), params))
+    write_bytes(folder / "expectations.yaml", first_suite(params, delivery))
     _ignore(folder, params)
-    if not (folder / "objective.md").exists():
-        write_bytes(folder / "objective.md", objective(params))
     subdir = _git_and_dvc(project)
-    genesis(project)
+    genesis(project, state)
+    if params.data.answered_by:
+        own_copy(params.data.answered_by, folder)
     listen(project)
     write_code(project)
     write_bytes(folder / "data/decision.yaml", decision_yaml(Decision()))
@@ -464,13 +484,11 @@ def placed(source: Path, folder: Path) -> str:
     return near if near.count("..") <= 2 and not near.startswith("../../..") else str(source.absolute())
 
 
-def first_iteration(folder: Path, params: Params) -> Iteration:
+def first_iteration(params: Params, delivery: Any) -> Iteration:
     "The first window: the one that params.yaml names, or the first with data."
-    from continual_nb.core.ingest import delivered
-    from continual_nb.core.sources import load
     from continual_nb.core.windows import Cadence
 
-    times = delivered(load(params.data.source, folder), params.data).frame["event_time"].dropna()
+    times = delivery.frame["event_time"].dropna()
     cadence = Cadence(params.windows.every, params.data.timezone).extended(times)
     window = cadence.window(params.windows.start) if params.windows.start else cadence.holding(times.min())
     return Iteration(1, window.name, window.start.isoformat(), window.end.isoformat(), window.end.isoformat(), None, tuple(edge.isoformat() for edge in cadence.edges))

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'THREADS', 'Commands', 'fail', 'cli', 'command', 'init', 'run', 'open_', 'steer', 'sign', 'feedback', 'seal',
-           'next_', 'status', 'verify', 'refresh', 'schema', 'compare', 'stage', 'main', 'notify']
+           'next_', 'expect', 'expect_list', 'expect_accept', 'expect_check', 'predict', 'export', 'status', 'verify',
+           'refresh', 'schema', 'backtest', 'ledger', 'compare', 'stage', 'main', 'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/99_main.ipynb #823a7768
 import json
@@ -128,6 +129,7 @@ def _guarded(function, changes: bool, options: dict):
 @click.pass_context
 def init(context, folder, source, time, label, exclude, keep, champion, **options):
     "Make a project in FOLDER; what is not said is guessed, and the guesses are printed."
+    from continual_nb.cli.deployed import columns_of, pinned
     from continual_nb.cli.init import FLIGHTS, Said, create, guess, placed, slug, told
     from continual_nb.core.files import ContinualError
 
@@ -135,11 +137,14 @@ def init(context, folder, source, time, label, exclude, keep, champion, **option
         if source:
             if not (time and label):
                 raise ContinualError("--data needs --time and --label", "name the two columns")
-            where = placed(Path(source), folder)
-            params, said = guess(where, folder, time, label, exclude=_columns(exclude), keep=_columns(keep), champion=bool(champion), project=slug(folder.resolve().name), **options)
+            function = champion if champion and ":" in champion and not Path(champion).exists() else None
+            file = Path(champion) if champion and not function else None
+            kept = _columns(keep) + (columns_of(file) if file else ())
+            params, said = guess(placed(Path(source), folder), folder, time, label, exclude=_columns(exclude), keep=kept, champion=bool(file),
+                                 answered_by=pinned(function, folder) if function else None, project=slug(folder.resolve().name), **options)
         else:
             params, said = FLIGHTS, [Said("data", "336,776 real flights of 2013, monthly windows, labels known after 36 hours")]
-        project = create(folder, params, champion)
+        project = create(folder, params, file if source else None)
     except ContinualError as error:
         if context.obj["debug"]:
             raise
@@ -182,6 +187,8 @@ def open_(project, window, again, urgent):
     from continual_nb.cli.ratchet import next_iteration, open_iteration
 
     iteration = next_iteration(project, window, again, urgent)
+    if again and not project.is_sealed():
+        project.path("data/arrival/arrival.json").unlink(missing_ok=True)  # a delivery that was mended is read anew
     open_iteration(project, iteration)
     return {"iteration": iteration.name, "as_of": iteration.as_of,
             "said": [f"opened iteration {iteration.name}, as of {iteration.as_of}", "next: dvc repro"]}, 0
@@ -251,6 +258,74 @@ def next_(project, window):
     return {"tag": tag, "iteration": iteration.name, "said": [f"sealed {tag}, opened {iteration.name}", "next: dvc repro"]}, 0
 
 
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def expect(context):
+    "List what deliveries must look like, and what monitoring proposes to add."
+    if context.invoked_subcommand is None:
+        context.invoke(expect_list)
+
+
+@expect.command("list")
+@command(changes=False)
+def expect_list(project):
+    "List expectations and proposals."
+    from continual_nb.cli.expect import proposals, suite_of
+
+    held, offered = suite_of(project).expectations, proposals(project)
+    said = [f"{len(held)} expectations in expectations.yaml", *(f"  {one.severity:<8} {one.id}: {one.words()}" for one in held)]
+    said += [f"{len(offered)} proposed by this iteration's findings", *(f"  {one.id}: {one.words()}  (because: {one.meta.because})" for one in offered)]
+    said += ["next: continual expect accept ID"] if offered else []
+    return {"expectations": [one.model_dump() for one in held], "proposals": [one.model_dump() for one in offered], "said": said}, 0
+
+
+@expect.command("accept")
+@click.argument("id")
+@click.option("--owner", help="Who answers for it. Default: your name in Git.")
+@click.option("--severity", type=click.Choice(["error", "warning", "note"]), help="Default: as proposed.")
+@command()
+def expect_accept(project, id, owner, severity):
+    "Add a proposal to expectations.yaml."
+    from continual_nb.cli.expect import accept
+
+    one = accept(project, id, owner, severity)
+    return {"accepted": one.model_dump(), "said": [f"expected from now on ({one.severity}): {one.words()}", "next: dvc repro"]}, 0
+
+
+@expect.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@command(changes=False)
+def expect_check(project, file):
+    "Check a file against the expectations before it is delivered."
+    from continual_nb.cli.expect import check_file
+
+    found = check_file(project, file)
+    said = [f"  {one.severity:<8} {one.sentence}" for one in found] or ["every expectation holds"]
+    return {"findings": [one.to_dict() for one in found], "said": said}, 4 if any(one.severity == "error" for one in found) else 0
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="CSV or Parquet file for the answers.")
+@command(changes=False)
+def predict(project, file, out):
+    "Score a file with the champion: hash and columns checked, bad rows named."
+    from continual_nb.cli.serve import predict_file
+
+    return predict_file(project, file, out), 0
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@command(changes=False)
+def export(project, folder):
+    "Write the champion with its card, its schema and an example for serving into FOLDER."
+    from continual_nb.cli.serve import export
+
+    files = export(project, folder)
+    return {"files": files, "said": [f"wrote {', '.join(files)} to {folder}/", f"try it: python {folder}/example.py ROWS.csv"]}, 0
+
+
 @cli.command()
 @command()
 def status(project):
@@ -293,6 +368,45 @@ def schema(context, name):
         click.echo(json.dumps(schema(name), indent=1))
     except ContinualError as error:
         fail(error)
+
+# %% ../../nbs/90_cli/99_main.ipynb #b55b4d0f
+@cli.command()
+@click.option("--policy", "policies", multiple=True, type=click.Path(exists=True, dir_okay=False), help="A policy file: the keys of decide.trigger. May be given often.")
+@click.option("--exact", is_flag=True, help="Fold today's policy exactly as well, and print the gap.")
+@click.option("--until", metavar="WINDOW", help="Last window of history to use.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the comparison as a page.")
+@command(changes=False)
+def backtest(project, policies, exact, until, html):
+    "Try policies on this project's history: what would have paid?"
+    from continual_nb.cli.lookback import backtest, page, said
+    from continual_nb.core.files import write_bytes
+
+    found = backtest(project, policies, exact, until, told=_progress)
+    if html:
+        write_bytes(html, page(found.section(), f"Backtest: {project.params().report.title}"))
+    return {**found.to_dict(), "said": [*said(found), *([f"open: {html}"] if html else [])]}, 0
+
+
+def _progress(moments):
+    "Show progress on a terminal."
+    from tqdm import tqdm
+
+    return tqdm(moments, unit="window", disable=not sys.stderr.isatty())
+
+
+@cli.command()
+@click.option("--propose", is_flag=True, help="Print the corrections that experience speaks for, as a difference of params.yaml for `git apply`.")
+@command(changes=False)
+def ledger(project, propose):
+    "Show what became of earlier decisions, what they were worth, and how far to trust the record."
+    from continual_nb.cli.lookback import ledger, proposed, said
+
+    if propose:
+        diff = proposed(project)
+        return {"diff": diff, "said": [diff.rstrip("\n")] if diff else ["experience speaks for no change of params.yaml"]}, 0
+    looked = ledger(project)
+    names = ("hindsight", "impact", "trust")
+    return {**{name: one.to_dict() for name, one in zip(names, looked)}, "said": [line for one in looked for line in (one.section().title, *said(one), "")]}, 0
 
 # %% ../../nbs/90_cli/99_main.ipynb #88b11bc9
 @cli.command()
@@ -393,3 +507,29 @@ def notify(project, link, again, dry_run):
     failed = [one.hook for one in told if one.problem]
     said = [one.line for one in told] or ["every hook that wants to hear this has been told (--again tells them again)"]
     return {"told": [one.hook for one in told if not one.problem], "failed": failed, "said": said}, 1 if failed else 0
+
+# %% ../../nbs/90_cli/99_main.ipynb #463fd73b
+@cli.command("turn")
+@click.option("--wait", default="0min", show_default=True, help="How long after its end a window's data are complete, as 36h or 2d.")
+@click.option("--automatic", is_flag=True, help="Sign within the mandate in params.yaml; what it does not cover is deferred.")
+@command()
+def turn_(project, wait, automatic):
+    "Turn the crank as far as it goes without a person: open what is due, run, seal what is signed."
+    from continual_nb.cli.schedule import advance
+
+    stand = advance(project, wait, automatic, told=lambda line: click.echo(line, err=True))
+    step = ["next: look at data/work/report/report.html, then `continual sign approve|reject --by NAME --reason TEXT`"] if stand.code == 3 else []
+    return {"iteration": stand.iteration, "stands": stand.stands, "sealed": list(stand.sealed), "said": [f"{stand.iteration}: {stand.stands}", *step]}, stand.code
+
+
+@cli.command()
+@click.argument("recipe", type=click.Choice(["cron", "github", "metaflow"]))
+@command(changes=False)
+def schedule(project, recipe):
+    "Write a recipe for cron, GitHub Actions or Metaflow into the project."
+    from continual_nb.cli.schedule import write
+
+    written, kept = write(project, recipe)
+    said = [f"wrote {', '.join(written)}"] if written else []
+    said += [f"left alone: {', '.join(kept)} (there already)"] if kept else []
+    return {"written": written, "kept": kept, "said": [*said, "next: read schedule/README.md"]}, 0

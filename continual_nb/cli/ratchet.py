@@ -46,11 +46,11 @@ def steer_yaml(steer) -> str:
     return to_yaml(steer.to_dict(), "Overrules the policy for this iteration: action is null, continue, inspect, improve or rollback.")
 
 # %% ../../nbs/90_cli/94_ratchet.ipynb #15a17743
-def genesis(project: Project) -> None:
-    "Write the empty first state and the empty store: a few small files that Git keeps."
+def genesis(project: Project, state=None) -> None:
+    "Write the first state (empty, or with the deployed model) and the empty store: a few small files that Git keeps."
     from continual_nb.core.state import State, write_state
 
-    write_state(State(), project.path("data/state/in"))
+    write_state(state or State(), project.path("data/state/in"))
     write_bytes(project.path("data/store/README.md"), "The append-only history: one folder per arrival.\n")
 
 
@@ -116,11 +116,9 @@ def _grown(project: Project, params, now: Iteration, delivery):
 
 def read_source(project: Project):
     "Read and spell the source once."
-    from continual_nb.core.ingest import delivered
-    from continual_nb.core.sources import load
+    from continual_nb.cli.deployed import read_delivery
 
-    data = project.params().data
-    return delivered(load(data.source, project.root), data)
+    return read_delivery(project.params().data, project.root)
 
 # %% ../../nbs/90_cli/94_ratchet.ipynb #348553a7
 def open_iteration(project: Project, iteration: Iteration, delivery=None) -> None:
@@ -279,7 +277,7 @@ def stale_stages(project: Project, target: str | None = None) -> list[str]:
 # %% ../../nbs/90_cli/94_ratchet.ipynb #7fd3e830
 RECORD = (*EVIDENCE, "data/work/promote/outcome.json", "data/decision.yaml", "data/steer.yaml", "data/iteration.yaml", "dvc.lock")
 DVC_OWNED = ("data/state/in", "data/store")  # Git keeps their pointers; in a new project also the empty first ones
-TRACKED = ("dvc.lock", "dvc.yaml", "params.yaml", "objective.md", "data", "reports", ".dvc/config", ".dvcignore", ".gitignore")
+TRACKED = ("dvc.lock", "dvc.yaml", "params.yaml", "expectations.yaml", "objective.md", "data", "reports", ".dvc/config", ".dvcignore", ".gitignore")
 
 
 def seal(project: Project, checked: bool = False) -> str:
@@ -383,14 +381,17 @@ def recover(project: Project) -> str | None:
 # %% ../../nbs/90_cli/94_ratchet.ipynb #56fa2566
 def signed_automatically(project: Project) -> None:
     "Sign as the mandate in params.yaml allows, as of the window's end."
-    from continual_nb.core.state import Card
+    from continual_nb.core.state import Card, read_state
     from continual_nb.decisions.recommend import automatic, recommend
+    from continual_nb.decisions.trust import trusted
     from continual_nb.evaluation.result import Evaluation
     from continual_nb.policy.result import Proposal
 
     champion = Card.read(project.path("data/state/in")).champion
     advice = recommend(Proposal.read(project.path("data/work/decide")), Evaluation.read(project.path("data/work/evaluate")), champion)
-    decision = automatic(advice, project.params().promote.mandate, champion, project.evidence(), project.iteration().as_of)
+    params, number = project.params(), project.iteration().number
+    earned = trusted(read_state(project.path("data/state/in")).ledger, params, number) if params.promote.mandate.trust == "earned" else None
+    decision = automatic(advice, params.promote.mandate, champion, project.evidence(), project.iteration().as_of, earned)
     write_bytes(project.path("data/decision.yaml"), decision_yaml(decision))
 
 
@@ -420,14 +421,14 @@ def repro(project: Project, target: str | None = None, show: bool = False) -> No
 # %% ../../nbs/90_cli/94_ratchet.ipynb #6c39cee9
 def run_windows(project: Project, until: str | None = None, show: bool = False, told=print) -> list[str]:
     "Replay windows from the open iteration to the last one with data, or `until`; returns the tags."
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     delivery = read_source(project)
     params, tags = project.params(), []
     ahead, skipped = _ahead(project, params, delivery, until)
     for gap in skipped:
         told(gap)
-    with tqdm(total=len(ahead), unit="window", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=len(ahead), unit="window", leave=False, disable=None) as bar:
         for name in ahead:
             if project.is_sealed():
                 open_iteration(project, next_iteration(project, name, delivery=delivery), delivery)

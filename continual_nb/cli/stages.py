@@ -82,17 +82,17 @@ def snapshot(project: Project, out: Path) -> str | None:
 
 def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=None) -> str:
     "Write the arrival of an iteration: what is known as of its moment and not in the store."
-    from continual_nb.core.ingest import delivered, snapshot
-    from continual_nb.core.sources import load
+    from continual_nb.cli.deployed import read_delivery
+    from continual_nb.core.ingest import snapshot
 
     data, state = project.params().data, _state(project, iteration)
-    delivery = delivery or delivered(load(data.source, project.root), data)
+    delivery = delivery or read_delivery(data, project.root)
     moment = moment_of(project, iteration)
     arrival = snapshot(delivery, data, moment.cadence, _store(project, state.partitions), moment.as_of)
     for name in ("events", "labels", "rejected"):
         write_parquet(out / f"{name}.parquet", _one_type(getattr(arrival, name)))
     write_json(out / "arrival.json", {"iteration": iteration.name, "as_of": iteration.as_of, "events": len(arrival.events), "labels": len(arrival.labels),
-                                      "late_events": arrival.late_events, "corrected": arrival.corrected, "duplicates": arrival.duplicates})
+                                      "delivered": arrival.delivered, "late_events": arrival.late_events, "corrected": arrival.corrected, "duplicates": arrival.duplicates})
     return f"{len(arrival.events):,} new events, {len(arrival.labels):,} new labels"
 
 
@@ -105,19 +105,30 @@ def _one_type(frame):
 # %% ../../nbs/90_cli/93_stages.ipynb #d7f1ad1d
 def ingest(project: Project, out: Path) -> str:
     "Type the arrival, quarantine what cannot be placed, estimate the maturity of labels."
+    from continual_nb.core.expectations import held_to
     from continual_nb.core.ingest import Arrival, ingest, summarise
 
     params, iteration = project.params(), project.iteration()
     moment, state = moment_of(project, iteration), _state(project, iteration)
     head = read_json(project.path("data/arrival/arrival.json"))
     frames = (read_parquet(project.path(f"data/arrival/{name}.parquet")) for name in ("events", "labels", "rejected"))
-    arrival = Arrival(*frames, head["late_events"], head["corrected"], head["duplicates"])
+    arrival = Arrival(*frames, head["delivered"], head["late_events"], head["corrected"], head["duplicates"])
     partition, files, findings = ingest(arrival, params.data, params.ingest, moment)
+    findings += held_to(_suite(project), arrival.events, arrival.labels["label"], params.data)
     for name, frame in files.items():
         write_parquet(out / name, frame)
     partition = partition.model_copy(update={"hashes": folder_hashes(out)})
     summarise(params, moment, _store(project, state.partitions, partition, out), arrival, partition, findings).write(out)
     return f"{partition.events:,} events, {partition.labels:,} labels, {partition.quarantined:,} in quarantine"
+
+
+def _suite(project: Project):
+    "Read what deliveries must look like."
+    from continual_nb.core.expectations import read_suite
+    from continual_nb.core.params import read_yaml
+
+    path = project.path("expectations.yaml")
+    return read_suite(read_yaml(path) if path.exists() else None, project.params().data)
 
 # %% ../../nbs/90_cli/93_stages.ipynb #0413d7ea
 def monitor(project: Project, out: Path) -> str:
@@ -226,7 +237,10 @@ def promote(project: Project, out: Path) -> str:
     from continual_nb.core.params import read_yaml
     from continual_nb.core.state import write_state
     from continual_nb.decisions.decision import Decision
+    from continual_nb.decisions.hindsight import hindsight
+    from continual_nb.decisions.impact import impact
     from continual_nb.decisions.promote import promote
+    from continual_nb.decisions.trust import trust
     from continual_nb.evaluation.result import Evaluation
     from continual_nb.monitoring.result import Monitoring
     from continual_nb.policy.result import Proposal
@@ -241,6 +255,8 @@ def promote(project: Project, out: Path) -> str:
         _challengers(project), reference, heard(project),
     )
     outcome.write(out)
+    for look_back in (impact, hindsight, trust):  # what all decisions so far have been worth: pure functions of the ledger that goes out
+        look_back(after.ledger, project.params()).write(out)
     state_out = project.path("data/state/out")
     for left in state_out.parent.glob(".out-*"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)

@@ -191,7 +191,8 @@ class Arrival:
 
     events: pd.DataFrame  # event_id, event_time, known_at, features
     labels: pd.DataFrame  # event_id, event_time, label, label_time
-    rejected: pd.DataFrame  # event_id, reason, row (number in the source): rows that cannot be placed
+    rejected: pd.DataFrame  # event_id, reason, row (number in the source): rows that cannot be placed, each told once
+    delivered: int  # rows of the whole delivery
     late_events: int  # events of spans that an earlier iteration has already looked at
     corrected: int  # labels that contradict what was known
     duplicates: int  # exact repeats of rows, dropped
@@ -260,6 +261,9 @@ def snapshot(
     unplaced = frame["event_time"].isna() | frame["event_id"].isna()
     reason = np.where(frame["event_time"].isna(), f"{data.time}: not a time", f"{data.id}: no id")
     rejected = pd.DataFrame({"event_id": frame["event_id"].fillna(""), "row": frame.index + 2, "reason": reason})[unplaced]
+    told = store.quarantined()
+    mark = lambda part: part["event_id"].where(part["event_id"] != "", "row " + part["row"].astype(str))
+    rejected = rejected[~mark(rejected).isin(set(mark(told)))]
     frame = frame[~unplaced & (frame["event_time"] < as_of)]
     frame = frame.sort_values(["event_time", "event_id"], kind="stable", ignore_index=True)
     frame["window"] = cadence.names(frame["event_time"])
@@ -276,7 +280,7 @@ def snapshot(
     events = new[["event_id", "event_time", "known_at"]].copy()
     events = pd.concat([events, new[[f"feature {name}" for name in data.features]].set_axis(list(data.features), axis=1), new[list(data.logged)]], axis=1)
     labels = fresh[["event_id", "event_time", "label", "label_time"]]
-    return Arrival(events.reset_index(drop=True), labels.reset_index(drop=True), rejected.reset_index(drop=True), int(late.sum()), corrected, delivery.duplicates)
+    return Arrival(events.reset_index(drop=True), labels.reset_index(drop=True), rejected.reset_index(drop=True), len(delivery.frame), int(late.sum()), corrected, delivery.duplicates)
 
 
 def _unseen(frame, known, store: Store, seen: list[str]):
@@ -285,7 +289,7 @@ def _unseen(frame, known, store: Store, seen: list[str]):
         return frame, known, 0
     old = frame[frame["window"].isin(seen)]["event_time"]
     start, end = (old.min(), old.max() + pd.Timedelta(1, "us")) if len(old) else (None, None)
-    ids = pd.concat([store.read(file, ["event_id", "event_time"], start, end) for file in ("events.parquet", "quarantine.parquet")])
+    ids = store.read("events.parquet", ["event_id", "event_time"], start, end)
     answers = store.read("labels.parquet", ["event_id", "event_time", "label", "label_time"], start, end)
     answers = answers.sort_values("label_time", kind="stable").drop_duplicates("event_id", keep="last") if len(answers) else answers
     new = frame[~frame["event_id"].isin(set(ids["event_id"]))]
@@ -399,11 +403,11 @@ def ingest(
     "Type an arrival into the frames of one partition (events, labels, quarantine) and say what was found; hashes are filled in by the writer."
     events, found = typed(arrival.events, data)
     quarantine = arrival.rejected.assign(event_time=pd.Series(pd.NaT, index=arrival.rejected.index, dtype=TIME))
-    share = len(quarantine) / max(len(events) + len(quarantine), 1)
+    share = len(quarantine) / max(arrival.delivered, 1)
     if len(quarantine) and share > params.max_bad_share:
         first = quarantine.iloc[0]
         raise ContinualError(
-            f"{len(quarantine):,} of {len(events) + len(quarantine):,} new rows cannot be placed, the first is row {first['row']} ({first['reason']})",
+            f"{len(quarantine):,} of {arrival.delivered:,} delivered rows cannot be placed, the first is row {first['row']} ({first['reason']})",
             "mend the delivery, or raise ingest.max_bad_share in params.yaml", code=4,
         )
     more = _row_findings(arrival, len(events), quarantine)

@@ -54,6 +54,7 @@ class Data(Block):
     label_delay: str | None = Field(None, description="time from event to label, as 36h or 3d, if there is no column for it")
     prediction: str | None = Field(None, description="column: what production answered (a class or a number)")
     score: str | None = Field(None, description="column: probability that production gave to the positive class, or to its answer")
+    answered_by: str | None = Field(None, description="module:function@hash: asked for production's answers where no column has them")
     task: Literal["classification", "regression"] = Field("classification", description="classification or regression")
     positive: str | None = Field(None, description="classification with two classes: the class to be found")
     numeric: tuple[str, ...] = Field((), description="feature columns read as numbers")
@@ -146,7 +147,8 @@ class Ingest(Block):
 class Monitor(Block):
     "Has the newest window left the reference, and does it hurt?"
 
-    alpha: float = Field(0.05, gt=0, lt=1, description="false alarm rate per window, over all columns together (Holm)")
+    budget: float = Field(1.0, gt=0, description="false alarms a year that you accept, over all columns, pairs and losses together")
+    alpha: float = Field(0.05, gt=0, lt=1, description="of intervals, of findings about broken data, and of a single comparison")
     min_effect: float = Field(0.1, ge=0, lt=1, description="smallest Hellinger distance that matters: .05 is PSI .02, .1 is PSI .08")
     bins: int = Field(10, ge=2, le=100, description="quantile bins per numeric column, cut on the reference")
     reference_windows: int = Field(6, ge=1, description="windows that form the reference when a champion is accepted")
@@ -175,7 +177,8 @@ class Debt(Block):
 
     kind: Literal["debt"] = Field("debt", description="regret debt: money lost to staleness since the last update or comparison")
     factor: float = Field(1.0, gt=0, description="acts at this many times the cost of an update")
-    ahead: bool = Field(True, description="acts at once on a proven loss that would cost as much over the horizon")
+    sure: float = Field(0.6, ge=0, description="standard errors that are taken off the loss before it counts: 0 believes every loss, 2 only certain ones")
+    ahead: bool = Field(False, description="acts at once on a proven loss that would cost as much over the horizon")
 
 
 class Schedule(Block):

@@ -68,6 +68,7 @@ class State:
     reference: dict[str, Any] | None = None  # profile of the data on which the champion was accepted
     prediction: dict[str, Any] | None = None  # profile of the champion's answers then
     models: dict[str, bytes] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)  # what monitoring carries on: evidence per monitor, open incidents
 
     def champion(self) -> Champion | None:
         "The card of the model in production."
@@ -81,7 +82,7 @@ class State:
         "Return the state with the hashes of its manifest and ledger in its card."
         manifest = sha256(_manifest(self.partitions))
         return State(self.card.model_copy(update={"manifest": manifest, "ledger": head(self.ledger)}), self.partitions,
-                     self.scores, self.ledger, self.reference, self.prediction, self.models)
+                     self.scores, self.ledger, self.reference, self.prediction, self.models, self.memory)
 
 
 def _manifest(partitions: tuple[Partition, ...]) -> str:
@@ -98,6 +99,8 @@ def write_state(state: State, folder: Path) -> None:
     for name, profile in (("reference.json", state.reference), ("prediction.json", state.prediction)):
         if profile is not None:
             write_json(folder / name, profile)
+    if state.memory:
+        write_json(folder / "memory.json", state.memory)
     for hash_, content in state.models.items():
         write_bytes(folder / "champions" / f"{hash_}.skops", content)
     if state.card.champion:
@@ -117,7 +120,7 @@ def read_state(folder: Path) -> State:
     return State(
         card, tuple(Partition.model_validate(p) for p in read_json(folder / "store.json")),
         tuple(Score.model_validate(s) for s in read_json(folder / "scores.json")), ledger,
-        optional("reference.json"), optional("prediction.json"), models,
+        optional("reference.json"), optional("prediction.json"), models, optional("memory.json") or {},
     )
 
 

@@ -113,6 +113,12 @@ class Store:
         return frame
 
 
+    def quarantined(self) -> pd.DataFrame:
+        "Read what was ever put into quarantine: event_id, row, reason."
+        found = [self.load(p, "quarantine.parquet", ["event_id", "row", "reason"]) for p in self.partitions if p.quarantined]
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["event_id", "row", "reason"])
+
+
 def _overlaps(span: tuple[str, str] | None, start: pd.Timestamp | None, end: pd.Timestamp | None) -> bool:
     "Tell whether a partition's file may hold event times in [start, end)."
     if span is None:

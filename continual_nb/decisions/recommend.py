@@ -9,6 +9,7 @@ __all__ = ['KEEP', 'Recommendation', 'model_names', 'recommend', 'automatic']
 from collections.abc import Mapping
 from typing import Literal
 
+from ..core.deployed import DEPLOYED
 from ..core.params import Mandate
 from ..core.results import Result, days_from_to
 from .decision import AUTOMATIC, Decision
@@ -36,7 +37,8 @@ def model_names(
     models,  # cards of challengers, and champions of the state
 ) -> dict[str, str]:  # hash -> words
     "Call every model by what it was trained on, which tells people more than a hash."
-    return {m.hash: f"the model trained on {days_from_to(m.trained_from, m.trained_until)} (recipe {m.recipe})" for m in models}
+    told = lambda m: "the model that came with the project" if m.recipe == DEPLOYED else f"the model trained on {days_from_to(m.trained_from, m.trained_until)} (recipe {m.recipe})"
+    return {m.hash: told(m) for m in models}
 
 
 def recommend(
@@ -57,7 +59,7 @@ def recommend(
         return Recommendation(do="promote", model=evaluation.candidate, sentence=f"Put {name(evaluation.candidate)} {place}.")
     if champion is None:
         return Recommendation(do="keep", model=None, sentence="Go on without a model: none can be put in place yet.")
-    return Recommendation(do="keep", model=champion, sentence=KEEP[proposal.means])
+    return Recommendation(do="keep", model=champion, sentence=KEEP.get(proposal.means, KEEP["none"]))
 
 # %% ../../nbs/60_decisions/62_recommend.ipynb #0244968b
 def automatic(
@@ -66,8 +68,12 @@ def automatic(
     champion: str | None,  # hash of the present one
     evidence: dict[str, str],  # file -> sha256
     as_of: str,  # ISO: the automatic signer's time is the moment of looking
+    trusted: frozenset[str] | None = None,  # kinds of action that the record allows (decisions.trust.trusted); None: the written mandate alone holds
 ) -> Decision:
     "Sign within the mandate; outside it keep the champion and leave the question to a person."
-    allowed = {"keep": True, "rollback": mandate.rollback, "promote": mandate.promote if champion else mandate.first}[advice.do]
+    written = {"keep": True, "rollback": mandate.rollback, "promote": mandate.promote if champion else mandate.first}[advice.do]
+    allowed = written and (advice.do == "keep" or trusted is None or advice.do in trusted)
     within = "within its mandate in params.yaml" if allowed else "outside its mandate in params.yaml, left to a person"
+    if written and not allowed:
+        within = "within its written mandate, but not earned or drawn for people; left to a person"
     return Decision(verdict="approve" if allowed else "defer", by=AUTOMATIC, automatic=True, evidence=evidence, signed_at=as_of, reason=within)

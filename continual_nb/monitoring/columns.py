@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 Kind = Literal["numeric", "categorical", "text", "datetime", "identifier"]
-LOOKED_AT = 2000  # values of a text column from which its kind is inferred
+LOOKED_AT = 1000  # values of a text column from which its kind is inferred
 
 # %% ../../nbs/10_monitoring/10_columns.ipynb #e5ee3231
 def as_numbers(values: pd.Series, kind: Kind) -> np.ndarray:
@@ -53,19 +53,32 @@ def _names_rows(filled: pd.Series) -> bool:
 
 def _spelled(filled: pd.Series) -> Kind:
     "Infer the kind of a column of objects or text from a look at its values."
-    look = filled.iloc[:: max(1, len(filled) // LOOKED_AT)]
+    look = filled.iloc[:: max(1, len(filled) // LOOKED_AT)].tolist()
     if all(isinstance(value, (bool, np.bool_)) for value in look):
         return "categorical"
-    text = look.map(str)
-    padded = text.str.match(r"^0\d").any()
-    if pd.to_numeric(text, errors="coerce").notna().mean() >= 0.9 and not padded:
+    sizes: dict[str, int] = {}
+    for value in look:
+        name = str(value)
+        sizes[name] = sizes.get(name, 0) + 1
+    share = lambda test: sum(n for name, n in sizes.items() if test(name)) / len(look)
+    padded = any(re.match(r"0\d", name) for name in sizes)
+    coded = pd.api.types.is_string_dtype(filled.dtype) and len(look) >= 50 and len(sizes) <= min(200, len(look) / 5)
+    code = padded or (coded and all(re.fullmatch(r"\d{1,6}", name) for name in sizes))
+    if not code and share(_is_number) >= 0.9:
         return "numeric"
-    if text.str.match(r"^\d{4}-\d{1,2}-\d{1,2}").mean() >= 0.95:
+    if share(lambda name: re.match(r"\d{4}-\d{1,2}-\d{1,2}", name)) >= 0.95:
         return "datetime"
-    distinct = text.nunique() / len(text)
-    if distinct > 0.5 and text.str.count(r"\S+").mean() >= 3:
+    distinct = len(sizes) / len(look)
+    if distinct > 0.5 and sum(n * len(name.split()) for name, n in sizes.items()) / len(look) >= 3:
         return "text"
-    return "identifier" if len(text) >= 50 and distinct > 0.98 else "categorical"
+    return "identifier" if len(look) >= 50 and distinct > 0.98 else "categorical"
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return float(name) == float(name)
+    except ValueError:
+        return False
 
 # %% ../../nbs/10_monitoring/10_columns.ipynb #ce43a5e1
 def cleaned(

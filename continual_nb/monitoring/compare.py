@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SPENT', 'COMPARED', 'DRAWN', 'MISSING_JUMP', 'read_table', 'named_once', 'familiar', 'drawn', 'loss_of',
-           'positive_of', 'LossChange', 'loss_change', 'Comparison', 'Monitor', 'by_outcome', 'compare_files']
+           'positive_of', 'LossChange', 'loss_change', 'Comparison', 'Monitor', 'by_outcome', 'univariate',
+           'compare_files']
 
 # %% ../../nbs/10_monitoring/1a_compare.ipynb #e35cce5a
 import html
@@ -22,7 +23,7 @@ from ..core.params import Monitor as Settings
 from ..core.params import Params
 from ..core.results import Result, Section, Table, folded
 from continual_nb.monitoring.causes import (
-    MEANS, SEARCHED, Cause, Leaf, Parts, Slice, belonging, cells_of, changed_slices, frame, sliceable, split_loss, tree_of_change, which_law,
+    MEANS, SEARCHED, Cause, Leaf, Parts, Slice, belonging, cells_of, changed_slices, frame, sliceable, spelled, split_loss, tree_of_change, which_law, whole_numbers,
 )
 from .columns import Kind, as_numbers, cleaned, kind_of, kinds_mixed
 from .drift import FLOOR, ColumnDrift, effects, judge, pool
@@ -257,7 +258,8 @@ class Monitor:
         for name in self.reference_:
             kind = self.kinds.get(name) or self._kind(name, self.reference_[name])
             if kind is not None:
-                self._learn(name, kind)
+                self.kinds_[name] = kind
+        _each(lambda item: self._learn(*item), list(self.kinds_.items()), len(self.reference_))
         self.look_, self.joint_ = None, {}
         return self
 
@@ -267,7 +269,7 @@ class Monitor:
 
     def _learn(self, name: str, kind: Kind) -> None:
         values, unread = cleaned(self.reference_[name], kind)
-        self.kinds_[name], self.unread_[name] = kind, unread
+        self.unread_[name] = unread
         if kind in COMPARED:
             self.profiles_[name] = column_profile(values.rename(name), kind, None, self.settings, self.role(name))
             if kind != "categorical":
@@ -378,21 +380,27 @@ class _Scoring:
             self._note(name, "all missing", "error", len(values), f"{name} has no date left.")
         self._settle(name, kind, "a date: that time passes is no drift")
 
+    def columns(self, ready: dict[str, pd.Series], rest: float):
+        "Verdicts of the single columns, with their profiles and counts."
+        profiles = [self.m.profiles_[n] for n in ready]
+        cells = _each(lambda p: counts(p, ready[p.column]), profiles, len(self.window))
+        plain = lambda note: note.replace("; uncalibrated: no history", "").replace("uncalibrated: no history", "")
+        known = _each(lambda at: self._familiar(profiles[at], cells[at], ready[profiles[at].column]), range(len(profiles)), len(self.window))
+        judged = judge(profiles, cells, self.settings, rest, 0.0)
+        return profiles, cells, tuple(c.model_copy(update={"familiar": k, "note": plain(c.note)}) for c, k in zip(judged, known))
+
     def answer(self) -> Comparison:
         "Ask all questions in their order."
         m, settings = self.m, self.settings
         ready = self.structure()
         names = list(ready)
-        profiles = [m.profiles_[n] for n in names]
-        cells = [counts(p, ready[n]) for p, n in zip(profiles, names)]
         lossy = m.label in ready and m.prediction in ready
         rest = 1 - sum(SPENT.values()) + (0 if lossy else SPENT["loss"])
+        profiles, cells, columns = self.columns(ready, rest)
         if names and len(self.window):
             self.found += quality(profiles, cells, [ready[n] for n in names], settings, MISSING_JUMP, SPENT["quality"])
             self._empty(profiles, cells)
         self._repeats()
-        columns = judge(profiles, cells, settings, rest, 0.0)
-        columns = tuple(c.model_copy(update={"familiar": self._familiar(p, w, ready[p.column]), "note": c.note.replace("; uncalibrated: no history", "").replace("uncalibrated: no history", "")}) for c, p, w in zip(columns, profiles, cells))
         faults = broken(tuple(self.found))
         faulty = {c for f in faults if f.severity != "note" for c in f.columns}
         deep = min(len(m.reference_), len(self.window)) >= settings.min_rows and bool(names)
@@ -463,7 +471,8 @@ class _Scoring:
         if cost and not faulty:
             rows = [side.assign(**{"loss": values}) for side, values in zip(look, cost[1])] if "loss" not in look[0] else rows
             watched = watched + [column_profile(rows[0]["loss"], "numeric", None, settings)] if "loss" not in look[0] else watched
-        by = {name: levels for name, levels in sliceable([p for p in watched], settings.min_rows).items()}
+        by = sliceable(watched, settings.min_rows)
+        by |= {p.column: levels for p in watched if p.kind == "numeric" and p.role == "feature" and (levels := whole_numbers(look[0][p.column]))}
         masks = [{}, {}]
         for query in self.m.slices:
             for mask, side in zip(masks, look):
@@ -562,7 +571,7 @@ class _Scoring:
         column, _, level = s.name.partition("=")
         where = None
         if column in look[0]:
-            where = {side_name: (side[column].astype("str").fillna("missing") == level).to_numpy(dtype=bool, na_value=False) for side, side_name in zip(look, ("reference", "current"))}
+            where = {side_name: (spelled(side[column]) == level).to_numpy(dtype=bool, na_value=False) for side, side_name in zip(look, ("reference", "current"))}
         elif s.name in m.slices:
             where = {side_name: self._chosen(side, s.name) for side, side_name in zip(look, ("reference", "current"))}
         cause, sentence = "unknown", ""
@@ -627,6 +636,23 @@ def by_outcome(losses: list[np.ndarray], label: list[np.ndarray]) -> Parts:
     total, mixed = float(losses[1].mean() - losses[0].mean()), float(((share[1] - share[0]) * (mean[0] + mean[1]) / 2).sum())
     return Parts(total=number(total), covariate=0.0, concept=number(total - mixed), label_shift=number(mixed),
                  sentence=f"The loss changed by {total:+.3g}: {mixed:+.3g} by other shares of the outcomes, {total - mixed:+.3g} because rows of one outcome turn out otherwise.")
+
+
+def _each(function, items, rows: int) -> list:
+    "Apply a function to columns, on two threads where there are many rows (numpy lets go of the lock)."
+    if rows < 50_000:
+        return [function(item) for item in items]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(function, items))
+
+
+def univariate(monitor: Monitor, window: pd.DataFrame) -> tuple[ColumnDrift, ...]:
+    "Only the verdicts of the single columns: what a dashboard of a wide table asks every minute."
+    scoring = _Scoring(monitor, window)
+    columns = {c.column: c for c in scoring.columns(scoring.structure(), 1.0)[2]} | scoring.settled
+    return tuple(columns[n] for n in dict.fromkeys([*monitor.reference_, *scoring.window]) if n in columns)
 
 
 def compare_files(reference: str | Path, current: str | Path, params: Settings | None = None, **names: Any) -> Comparison:

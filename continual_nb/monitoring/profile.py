@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEVELS', 'BUCKETS', 'EXACT', 'Role', 'ColumnProfile', 'cut', 'between', 'bucket', 'places', 'codes', 'coded',
-           'counts', 'level_sizes', 'column_profile', 'cell_names', 'Profile', 'profile']
+           'counts', 'level_sizes', 'column_profile', 'cell_names', 'Profile', 'profile', 'on_cells']
 
 # %% ../../nbs/10_monitoring/11_profile.ipynb #54b4c75c
 import zlib
@@ -16,6 +16,7 @@ import pandas as pd
 from ..core.params import Data, Monitor
 from ..core.results import Result, Section, Table
 from .columns import Kind, as_numbers
+from .joint import JointReference, fit_joint
 
 LEVELS = 100  # levels up to which each has a cell of its own; above, those with more than this part of the rows
 BUCKETS = 32  # cells that the other levels of a column with many levels share, by the hash of their name
@@ -225,6 +226,13 @@ class Profile(Result):
     iteration: int  # in which it was accepted
     rows: int  # events in it
     columns: tuple[ColumnProfile, ...]  # features in the order of params.yaml, then the label
+    joint: JointReference | None = None  # the features together; None in the profile of a single window
+
+    def __add__(self, other: "Profile") -> "Profile":
+        "Merge two profiles on the same cells: what was counted apart is what would have been counted together."
+        names = tuple(dict.fromkeys((*self.windows, *other.windows)))
+        columns = tuple(_merged(a, b, self.windows, other.windows, names) for a, b in zip(self.columns, other.columns, strict=True))
+        return Profile(windows=names, iteration=max(self.iteration, other.iteration), rows=self.rows + other.rows, columns=columns)
 
     def section(self) -> Section:
         "Show what the reference holds."
@@ -257,4 +265,27 @@ def profile(
         column_profile(rows["label"].rename(data.label), label, rows["window"], monitor, role="target")
     )
     windows = tuple(str(name) for name in rows["window"].unique())
-    return Profile(windows=windows, iteration=iteration, rows=len(rows), columns=tuple(made))
+    together = fit_joint(rows, kinds, rows["window"]) if len(rows) else None
+    return Profile(windows=windows, iteration=iteration, rows=len(rows), columns=tuple(made), joint=together)
+
+# %% ../../nbs/10_monitoring/11_profile.ipynb #dc1a8d2c
+def on_cells(
+    reference: Profile,  # gives the cells
+    rows: dict[str, pd.Series],  # column -> values of one window; a column that is absent has no rows
+    window: str,  # its name
+    iteration: int = 0,
+) -> Profile:
+    "Profile one window on the cells of the reference."
+    none = pd.Series([], dtype="str")
+    made = tuple(c.model_copy(update={"counts": (tuple(counts(c, rows.get(c.column, none)).tolist()),)}) for c in reference.columns)
+    return Profile(windows=(window,), iteration=iteration, rows=max((len(v) for v in rows.values()), default=0), columns=made)
+
+
+def _merged(a: ColumnProfile, b: ColumnProfile, first: tuple[str, ...], second: tuple[str, ...], names: tuple[str, ...]) -> ColumnProfile:
+    if (a.column, a.role, a.edges, a.levels, a.buckets) != (b.column, b.role, b.edges, b.levels, b.buckets):
+        raise ValueError(f"{a.column} and {b.column} are not counted on the same cells")
+    table = np.zeros((len(names), a.width), np.int64)
+    for part, windows in ((a, first), (b, second)):
+        for row, name in zip(part.table, windows):
+            table[names.index(name)] += row
+    return a.model_copy(update={"counts": tuple(map(tuple, table.tolist()))})

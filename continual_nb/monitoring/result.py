@@ -6,13 +6,17 @@
 __all__ = ['Monitoring', 'summary', 'worth', 'tables', 'details']
 
 # %% ../../nbs/10_monitoring/17_result.ipynb #adbf60d9
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ..core.ingest import Finding
 from ..core.metrics import Metrics, Score
 from ..core.results import Result, Section, Table
 from .drift import ColumnDrift, effects
+from .budget import Alarm
+from .estimate import Estimate
 from .incidents import Incident, listed
+from .joint import Joint
+from .profile import Profile
 from .performance import Restated, SliceScore, by_slice, over_windows
 
 # %% ../../nbs/10_monitoring/17_result.ipynb #975659e2
@@ -39,6 +43,11 @@ class Monitoring(Result):
     scores: tuple[Score, ...]  # for the state
     incidents: tuple[Incident, ...]  # worst first
     unchecked: tuple[str, ...]  # what was not checked, and why
+    joint: Joint | None = None  # all features together
+    profile: Profile | None = None  # the window on the cells of the reference, so that any two windows can be compared later
+    alarm: Alarm | None = None  # how near the budget of false alarms is to being spent; None: no budget is kept
+    estimate: Estimate | None = None  # what the model is worth without waiting for labels, as far as assumptions go
+    memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 
     def section(self) -> Section:
         "Show incidents, effects, performance and caveats."

@@ -57,10 +57,15 @@ def pays(params: Decide, known: Evidence) -> Rule:
     return Rule(question=question, answer="no", because=_told(params, known))
 
 
+def _sure(params: Decide) -> float:
+    "Standard errors that the deciding debt rule takes off; half a one where no rule is about debt."
+    return next((rule.sure for rule in params.trigger.rules.values() if rule.kind == "debt"), 0.5)
+
+
 def _told(params: Decide, known: Evidence) -> str:
     "Say in words what the deciding rule looked at."
     rule = params.trigger.rules.get(params.trigger.when)
-    debt, future, drifted = float(known.debt[0]), max(float(known.future[0]), 0.0), int(known.drifted.sum())
+    debt, future, drifted = float(known.debt(_sure(params))[0]), max(float(known.future[0]), 0.0), int(known.drifted.sum())
     spent = f"since the last update staleness has cost about {debt:,.0f}, and would cost {future:,.0f} over the next {params.horizon} windows; an update costs {params.costs.change:,.0f}"
     said = {
         "debt": spent, "forecast": spent, "schedule": f"{int(known.since[0])} windows have passed since the last update or attempt", "drift": f"{drifted} columns drifted",
@@ -135,7 +140,7 @@ def decide(
 ) -> Proposal:
     "Propose the action for this iteration; a person's steer overrules the policy, and both are kept."
     known = evidence(params, monitoring, state)
-    debt = float(known.debt[0])
+    debt = float(known.debt(_sure(params))[0])
     rules = {"broken": broken_data(monitoring), "first": no_champion(state), "before": better_before(state, params, monitoring.rows),
              "pays": pays(params, known), "look": needs_a_look(monitoring)}
     if monitoring.answer in ("no window", "no data"):
@@ -151,7 +156,7 @@ def decide(
     cost = params.costs.change if action in ("improve", "rollback", "continue") else params.costs.review
     menu = choices(params, monitoring, state, means) if monitoring.answer not in ("no window", "no data") else ()
     return Proposal(action=action, policy=policy, means=means, cause=cause[0].upper() + cause[1:].rstrip(".") + ".", rules=tuple(rules.values()),
-                    target=target, gain=gain[0], gain_low=gain[1], gain_high=gain[2], cost=cost, debt_before=number(state.card.debt),
+                    target=target, gain=gain[0], gain_low=gain[1], gain_high=gain[2], cost=cost, debt_before=number(min(state.card.debt, debt)),
                     debt=number(debt), steered_by=steer.by, steer_reason=steer.reason, menu=menu, waiting=worth_of_waiting(params, gain))
 
 

@@ -48,7 +48,7 @@ class Option(Result):
     enough: bool = True  # whether it answers what was found
     chosen: bool = False
 
-
+# %% ../../nbs/20_policy/27_result.ipynb #ef32c9ca
 class Proposal(Result):
     "What the policy proposes to do in this iteration."
 
@@ -72,7 +72,7 @@ class Proposal(Result):
 
     def section(self) -> Section:
         "Show the action, its cause, and what was considered."
-        lead = f"The policy advises to {ADVICE[self.means]}. {self.cause}"
+        lead = f"The policy advises to {ADVICE.get(self.means, self.means)}. {self.cause}"
         if self.steered_by:
             lead = f"{self.steered_by} steered this iteration to “{self.action}”: {self.steer_reason.rstrip('.')}. The policy had said “{self.policy}”. {self.cause}"
         rules = Table(("question", "answer", "because"), tuple((r.question, r.answer, r.because) for r in self.rules), "What was considered, in order; the first yes decides")

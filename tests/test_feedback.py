@@ -110,3 +110,14 @@ def test_edited_parameters_are_counted_by_their_leaves():
     before = {"decide": {"horizon": 3, "costs": {"update": 150}}, "promote": {"approvers": []}}
     after = {"decide": {"horizon": 2, "costs": {"update": 150, "review": 40}}, "promote": {"approvers": ["Ada"]}}
     assert edited(before, after) == ("decide.costs.review", "decide.horizon", "promote.approvers") and edited(after, after) == ()
+
+
+def test_the_ledger_keeps_its_own_words_apart_from_those_of_its_entries(approved):
+    "The chain's hash once overwrote the champion before; hindsight reads it."
+    from continual_nb.core.ledger import append
+
+    decided = [one for one in ledger(approved) if one["kind"] == "decision"][-1]
+    outcome = approved.json("data/work/promote/outcome.json")
+    assert (decided["previous"], decided["champion"]) == (outcome["previous"], outcome["champion"]) and len(decided["chain"]) == 64
+    with pytest.raises(ValueError, match="chain's own word"):
+        append((), kind="x", chain="y")

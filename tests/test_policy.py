@@ -124,7 +124,7 @@ def every_schedule(matrix, look, wait):
     return best
 
 
-@pytest.mark.parametrize("seed, wait", itertools.product(range(3), (0, 1, 2)))
+@pytest.mark.parametrize("seed, wait", [*itertools.product(range(3), (0, 1, 2))])
 def test_the_oracle_is_the_cheapest_of_all_schedules(seed, wait):
     matrix = little(7, seed, recipes=2)
     look = tables(matrix, FORM, Monitor(), Evaluate(min_rows=10))
@@ -376,3 +376,34 @@ def test_hindsight_survives_a_ledger_of_before():
     old = [{k: v for k, v in entry.items() if k not in ("ghosts", "cohort", "rows", "excess", "excess_low", "excess_high", "events", "fresh", "owed")} for entry in told(1, "promoted", "a", None) + told(2)]
     found = hindsight(tuple(old), PARAMS)
     assert len(found.decisions) == 2 and impact(tuple(old), PARAMS).updates == () and trust(tuple(old), PARAMS).score is not None
+
+
+# -- the commands ------------------------------------------------------------------------------------
+
+
+def test_the_ledger_command_looks_back_and_changes_nothing(twice):
+    before = twice.bytes("data")
+    looked = json.loads(twice.continual("ledger", "--json").out)
+    assert [one["iteration"] for one in looked["hindsight"]["decisions"]] == [1, 2]
+    assert looked["impact"]["first"] and looked["trust"]["score"] > 0 and looked["trust"]["standing"][0]["right"] == 0  # replayed decisions earn nothing
+    assert "no change of params.yaml" in twice.continual("ledger", "--propose").out
+    said = twice.continual("ledger").out
+    assert "What became of earlier decisions" in said and "How far can this be trusted?" in said
+    assert twice.bytes("data") == before
+
+
+def test_what_promote_writes_is_what_the_ledger_command_shows(twice):
+    looked = json.loads(twice.continual("ledger", "--json").out)
+    for name in ("hindsight", "impact", "trust"):
+        assert twice.json(f"data/work/promote/{name}.json") == looked[name]
+
+
+def test_the_backtest_command(twice, tmp_path):
+    policy = tmp_path / "slow.yaml"
+    policy.write_text("when: old\nrules:\n  old: {kind: schedule, every: 2}\n")
+    said = twice.continual("backtest", "--policy", str(policy), "--exact", "--json", "--html", str(tmp_path / "backtest.html"))
+    found = json.loads(said.out)
+    assert {"slow", "never", "always", TODAY} <= {p["name"] for p in found["policies"]}
+    assert found["gap"]["windows"] == 4 and found["gap"]["same_actions"] >= 3
+    page = (tmp_path / "backtest.html").read_text()
+    assert "When should we have updated?" in page and "data:image/png" in page and "http" not in page.split("</head>")[1]

@@ -205,7 +205,7 @@ def test_a_script_is_plain_posix_shell(name, tmp_path):
 
 
 def test_the_flow_is_python_and_turns_the_crank(turned, copy):
-    source = template("schedule/flow.py")
+    source = template("schedule/flow.txt")
     steps = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef) and any(getattr(d, "id", "") == "step" for d in node.decorator_list)]
     assert steps == ["start", "turn", "tell", "end"]
     pytest.importorskip("metaflow", reason="Metaflow is no dependency: the flow is only read here")

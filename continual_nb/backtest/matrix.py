@@ -252,7 +252,7 @@ def _drift(data: Data, monitor: Monitor, jump: float, reference, later: dict[int
         made[at] = [sum(c.verdict == "drifted" and c.role == role for c in columns) for role in ("feature", "target", "prediction")], any(f.severity == "error" for f in found)
     return made
 
-
+# %% ../../nbs/70_backtest/72_matrix.ipynb #69f03c72
 def build(
     params: Params,
     delivery: Delivery,  # the source
@@ -271,8 +271,9 @@ def build(
     todo = [(t, name, rows) for t, k in enumerate(known) for name, rows in k.composed.sets.items()]
     checks = [t for t, k in enumerate(known) if drift and k.composed.reference is not None]
     with engine(params.backtest):
-        ahead = lambda t: {j: labelled[j] for j in range(max(evaluated[t], 0), len(cohorts))}
-        trained = Parallel()(delayed(_job)(params.data, params.train, rows, ahead(t)) for t, _, rows in todo)
+        needed = [*params.data.features, "label"]
+        ahead = lambda t: {j: labelled[j][needed] for j in range(max(evaluated[t], 0), len(cohorts))}
+        trained = Parallel()(delayed(_job)(params.data, params.train, rows[needed], ahead(t)) for t, _, rows in todo)
         watch = lambda t: {j: (known[j].rows, _counted(known[j])) for j in range(t + 1, len(known))}
         looked = Parallel()(delayed(_drift)(params.data, params.monitor, params.decide.max_missing_jump, known[t].composed.reference, watch(t)) for t in checks)
     drifted, broken = np.zeros((len(known), len(known), 3), int), np.zeros((len(known), len(known)), bool)

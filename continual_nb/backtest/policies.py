@@ -53,7 +53,7 @@ def tables(matrix: Matrix, decide: Decide, monitor: Monitor, evaluate: Evaluate)
         base = matrix.base["seen"].sum(-1) / matrix.counts["seen"].sum(-1)
     return Tables(np.nan_to_num(pay), loss, seen, excess, skill, proven, better, measured, _of(matrix, "seen")[1], base, _fresh(matrix), begin if M else T, champion)
 
-
+# %% ../../nbs/70_backtest/73_policies.ipynb #ca1d3c8d
 def _fresh(matrix: Matrix) -> np.ndarray:
     "Find what the best model of every iteration reaches on rows that it had not seen."
     made = np.full((len(matrix.windows), 2), np.nan)
@@ -358,7 +358,7 @@ class Gap(Result):
     exact: float  # money, by the same prices
     answers: tuple[tuple[str, str, str, str], ...] = ()  # window, action, outcome, champion: what the exact fold did
 
-
+# %% ../../nbs/70_backtest/73_policies.ipynb #a33cbedc
 class Backtested(Result):
     "Policies side by side on this project's history."
 

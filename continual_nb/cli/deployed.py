@@ -71,7 +71,7 @@ def asked(raw, data: Data, root: Path):
         raise ContinualError(f"{name} gave {len(said):,} answers for {len(raw):,} rows", "it takes a DataFrame and returns one answer per row")
     return pd.concat([raw.reset_index(drop=True), _two_columns(said, raw, data).rename(columns=ASKED)], axis=1)
 
-
+# %% ../../nbs/90_cli/9g_deployed.ipynb #4c40f293
 def _two_columns(said, raw, data: Data):
     "Turn labels, probabilities or numbers into an answer and its score."
     import numpy as np

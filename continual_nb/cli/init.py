@@ -49,9 +49,10 @@ def kind_of(column, times) -> tuple[str, str]:
     from continual_nb.core.ingest import as_number, spelled, time_format
 
     known = column.dropna()
+    plain = pd.api.types.is_numeric_dtype(column)
     if known.dtype == object and known.iloc[:100].map(lambda value: isinstance(value, (list, dict, bytes, tuple, set)) or hasattr(value, "tolist") and hasattr(value, "shape") and value.shape).any():
         return "left out", "holds lists or bytes"
-    distinct = spelled(known).nunique()
+    distinct = known.nunique() if plain else spelled(known).nunique()
     if distinct <= 1:
         return "left out", "no value" if not len(known) else "one value"
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -70,7 +71,7 @@ def kind_of(column, times) -> tuple[str, str]:
         return ("text", "") if words >= 3 else ("left out", "different in every row") if distinct > 0.9 * len(known) else ("categorical", "")
     return ("text", "") if words >= 6 and distinct > 50 else ("categorical", "")
 
-
+# %% ../../nbs/90_cli/96_init.ipynb #27604477
 def _running(known, distinct: int, times) -> bool:
     "Tell whether numbers only count rows: in the order of time, or all different and called an id."
     import numpy as np
@@ -78,12 +79,16 @@ def _running(known, distinct: int, times) -> bool:
 
     from continual_nb.core.ingest import as_number
 
+    whole, known = len(known), known.iloc[:: max(len(known) // 20000, 1)]
+    distinct = min(distinct / max(whole, 1), 1.0) * len(known)  # share of different values, on the rows that are looked at
     values = as_number(known).to_numpy()
     if len(values) < 20 or not np.isfinite(values).all() or distinct < 0.01 * len(values):
         return False
     if distinct >= 0.99 * len(values) and not (values % 1).any() and re.fullmatch(r"(?i)(.*[_ ])?(id|key|uuid|guid|index|rowid|nr|no)|unnamed: \d+|[a-z]+Id", str(known.name)):
         return True
-    order = np.argsort(times[known.index].to_numpy(), kind="stable")
+    if np.ptp(values) == 0:
+        return False
+    order = np.argsort(times.loc[known.index].astype("int64").to_numpy(), kind="stable")
     return abs(np.corrcoef(np.arange(len(values)), rankdata(values[order]))[0, 1]) > 0.997  # it only goes up, or only down
 
 
@@ -91,7 +96,8 @@ def tells_the_window(column, windows) -> bool:
     "Tell whether a column has one value in most windows, and another one in the next: a calendar, or a version number."
     from continual_nb.core.ingest import spelled
 
-    groups = spelled(column)[windows.index].groupby(windows.to_numpy())
+    windows = windows.sort_values(kind="stable").iloc[:: max(len(windows) // 50000, 1)]
+    groups = spelled(column.loc[windows.index]).groupby(windows.to_numpy())
     sizes = groups.size()
     sizes = sizes[sizes >= max(10, 0.2 * sizes.median())]
     if len(sizes) < 4:
@@ -407,7 +413,7 @@ def filled(text: str, params: Params) -> str:
         text = text.replace(word, value)
     return text
 
-
+# %% ../../nbs/90_cli/96_init.ipynb #019fbd53
 def create(
     folder: Path,
     params: Params,
@@ -444,7 +450,7 @@ def create(
     project.git("commit", "-q", "--no-verify", "-m", f"Begin the project {params.project}", "--", *ours)
     return project
 
-
+# %% ../../nbs/90_cli/96_init.ipynb #c075521d
 def _free(folder: Path) -> None:
     "Refuse a folder that holds a project, or a pipeline of its own."
     if (folder / "params.yaml").exists():
@@ -483,7 +489,7 @@ def placed(source: Path, folder: Path) -> str:
     near = os.path.relpath(source.absolute(), folder.resolve())
     return near if near.count("..") <= 2 and not near.startswith("../../..") else str(source.absolute())
 
-
+# %% ../../nbs/90_cli/96_init.ipynb #c8406515
 def first_iteration(params: Params, delivery: Any) -> Iteration:
     "The first window: the one that params.yaml names, or the first with data."
     from continual_nb.core.windows import Cadence

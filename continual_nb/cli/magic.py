@@ -80,10 +80,10 @@ def told(words: list[str], code: int, out: str, err: str) -> Answer:
 
 # %% ../../nbs/90_cli/9f_magic.ipynb #263aeec4
 def bar(total: int, unit: str):
-    "A progress bar: a widget in a notebook, a line in a terminal, nothing in a log."
+    "A progress bar: a widget in a notebook, a line in a terminal, nothing in a log or where TQDM_DISABLE is set."
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, unit=unit, leave=False, disable=None)
+    return tqdm(total=total, unit=unit, leave=False, disable=True if os.environ.get("TQDM_DISABLE") else None)
 
 
 def repro(words: list[str]) -> Answer:

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['STAGES', 'THREADS', 'Commands', 'fail', 'cli', 'command', 'init', 'run', 'open_', 'steer', 'sign', 'feedback', 'seal',
            'next_', 'expect', 'expect_list', 'expect_accept', 'expect_check', 'predict', 'export', 'status', 'verify',
-           'refresh', 'schema', 'backtest', 'ledger', 'compare', 'stage', 'main', 'notify', 'turn_', 'schedule']
+           'refresh', 'schema', 'backtest', 'ledger', 'compare', 'certificate', 'verdict', 'stage', 'main', 'notify',
+           'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/99_main.ipynb #823a7768
 import json
@@ -55,7 +56,7 @@ def cli(context, debug):
     """
     context.obj = {"debug": debug}
 
-
+# %% ../../nbs/90_cli/99_main.ipynb #401f8e19
 def command(changes: bool = True):
     "Make a command: find the project, hold the lock, finish what was interrupted, tell errors in plain words."
     import functools
@@ -91,7 +92,7 @@ def command(changes: bool = True):
 
     return decorate
 
-
+# %% ../../nbs/90_cli/99_main.ipynb #5849c0a7
 def _guarded(function, changes: bool, options: dict):
     "Run a command's function inside its project; a person's input error is an error, a bug is a traceback."
     from continual_nb.cli.notify import announcing
@@ -155,7 +156,7 @@ def init(context, folder, source, time, label, exclude, keep, champion, **option
     click.echo(f"change a guess in {folder}/params.yaml, or make the project again with the option in brackets")
     click.echo(f"next: cd {folder} && continual run      (replay every window)\n  or: cd {folder} && continual open     (start at the newest window; all before it is history)")
 
-
+# %% ../../nbs/90_cli/99_main.ipynb #ac12cb95
 def _columns(given: tuple[str, ...]) -> tuple[str, ...]:
     "Split lists of columns; a name that holds a comma stands in double quotes."
     import csv
@@ -265,7 +266,7 @@ def expect(context):
     if context.invoked_subcommand is None:
         context.invoke(expect_list)
 
-
+# %% ../../nbs/90_cli/99_main.ipynb #af3bc518
 @expect.command("list")
 @command(changes=False)
 def expect_list(project):
@@ -303,7 +304,7 @@ def expect_check(project, file):
     said = [f"  {one.severity:<8} {one.sentence}" for one in found] or ["every expectation holds"]
     return {"findings": [one.to_dict() for one in found], "said": said}, 4 if any(one.severity == "error" for one in found) else 0
 
-
+# %% ../../nbs/90_cli/99_main.ipynb #cb139777
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="CSV or Parquet file for the answers.")
@@ -344,7 +345,7 @@ def verify(project):
     checked = verify(project)
     return {"checked": {c.what: c.count for c in checked}, "said": [f"ok  {c.count:>6,}  {c.what}" for c in checked] + ["everything fits"]}, 0
 
-
+# %% ../../nbs/90_cli/99_main.ipynb #1b1eafec
 @cli.command()
 @command()
 def refresh(project):
@@ -439,6 +440,45 @@ def compare(context, reference, current, label, prediction, slices, min_effect, 
     click.echo(answer.to_json() if as_json else "\n".join(answer.lines()), nl=not as_json)
     if page and not as_json:
         click.echo(f"open: {page}")
+
+# %% ../../nbs/90_cli/99_main.ipynb #51c42cba
+@cli.command()
+@click.option("--html", "page", type=click.Path(path_type=Path), help="Write the page as one HTML file.")
+@command(changes=False)
+def certificate(project, page):
+    "Replay the reference: how often the monitor will call for nothing, and the smallest change that it would catch."
+    from continual_nb.core.files import ContinualError, read_json, write_bytes
+    from continual_nb.monitoring.budget import YEAR
+    from continual_nb.monitoring.certificate import certificate
+    from continual_nb.monitoring.compare import page_of
+    from continual_nb.monitoring.profile import Profile
+
+    places = [project.path(f"data/state/{side}/reference.json") for side in ("out", "in")]
+    place = next((p for p in places if p.exists()), None)
+    if place is None:
+        raise ContinualError("there is no reference yet", "promote a first model: `continual run`, or `dvc repro` and `continual sign`")
+    params = project.params()
+    told = certificate(Profile.model_validate(read_json(place)), params.monitor, YEAR.get(params.windows.every, 12))
+    if page:
+        write_bytes(page, page_of(told.section()))
+    seen = sorted((c for c in told.columns), key=lambda c: c.distance or 9)
+    lines = [told.sentence, "", *(f"{c.column[:30]:<30} {'nothing' if c.distance is None else format(c.distance, '.2f'):>8}" for c in seen[:15])]
+    return {**told.to_dict(), "said": [*lines, *([f"open: {page}"] if page else [])]}, 0
+
+
+@cli.command()
+@click.argument("incident")
+@click.argument("verdict", type=click.Choice(["useful", "noise", "duplicate", "season"]))
+@click.option("--by", required=True, help="Your name.")
+@click.option("--reason", required=True, help="Why.")
+@click.option("--until", metavar="WINDOW", help="Last window for which noise, duplicate or season holds. Default: for good.")
+@command()
+def verdict(project, incident, verdict, by, reason, until):
+    "Say what an incident was (INCIDENT: its number in the report, or words of its title); the monitor hears it from the next iteration on."
+    from continual_nb.cli.feedback import judge_incident
+
+    entry = judge_incident(project, incident, verdict, by, reason, until)
+    return {"verdict": entry["verdict"], "number": entry["number"], "said": [f"{entry['verdict']['title']}: {verdict}" + (f" until {until}" if until else ""), "it enters the ledger at the next `dvc repro` of an open iteration"]}, 0
 
 # %% ../../nbs/90_cli/99_main.ipynb #4f4a2f13
 @cli.command()

@@ -100,7 +100,7 @@ def _fresh(project: Project, now: Iteration) -> bool:
     "Tell whether nothing has been turned in this project yet."
     return now.number == 1 and not project.path("data/work/ingest/ingested.json").exists()
 
-
+# %% ../../nbs/90_cli/94_ratchet.ipynb #0ce43e71
 def _grown(project: Project, params, now: Iteration, delivery):
     "The cadence, with rows windows cut as far as the source goes."
     import pandas as pd
@@ -421,14 +421,14 @@ def repro(project: Project, target: str | None = None, show: bool = False) -> No
 # %% ../../nbs/90_cli/94_ratchet.ipynb #6c39cee9
 def run_windows(project: Project, until: str | None = None, show: bool = False, told=print) -> list[str]:
     "Replay windows from the open iteration to the last one with data, or `until`; returns the tags."
-    from tqdm.auto import tqdm
+    from continual_nb.cli.magic import bar as progress
 
     delivery = read_source(project)
     params, tags = project.params(), []
     ahead, skipped = _ahead(project, params, delivery, until)
     for gap in skipped:
         told(gap)
-    with tqdm(total=len(ahead), unit="window", leave=False, disable=None) as bar:
+    with progress(len(ahead), "window") as bar:
         for name in ahead:
             if project.is_sealed():
                 open_iteration(project, next_iteration(project, name, delivery=delivery), delivery)

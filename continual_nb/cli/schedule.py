@@ -123,7 +123,7 @@ def requirements() -> str:
 
 def filled(project: Project, name: str) -> str:
     "One file of a recipe, for this project."
-    text = requirements() if name == "requirements.txt" else template(f"schedule/{name}")
+    text = requirements() if name == "requirements.txt" else template(f"schedule/{name.replace('flow.py', 'flow.txt')}")  # a .py here would be taken for a module
     facts = {"PROJECT": project.params().project, "FOLDER": str(project.root), "BIN": str(Path(sys.executable).parent), "WITHIN": within(project), "PYTHON": libraries()["python"]}
     for key, value in facts.items():
         text = text.replace(f"@{key}@", value)

@@ -75,7 +75,8 @@ card, content = json.loads((here / "card.json").read_text()), (here / "champion.
 assert hashlib.sha256(content).hexdigest() == card["hash"], "these are not the champion's bytes"
 model = skops.io.loads(content, trusted=card["types"])  # no type beyond these is built, no code is run
 rows = pd.read_csv(sys.argv[1], dtype={name: "str" for name in card["words"]})[list(card["columns"])].rename(columns=card["columns"])
-rows = rows.astype({card["columns"][name]: object for name in card["words"]}).fillna({card["columns"][name]: "__blank__" for name in card["texts"]})
+words, texts = [card["columns"][name] for name in card["words"]], {card["columns"][name]: "__blank__" for name in card["texts"]}
+rows = rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce") for name in rows if name not in words}).astype({name: object for name in words}).fillna(texts)
 print(pd.DataFrame(model.predict_proba(rows), columns=card["classes"]) if card["classes"] else pd.Series(model.predict(rows), name="prediction"))
 '''
 

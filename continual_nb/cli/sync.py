@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 
-from .init import FLIGHTS, template
+from .init import FLIGHTS, filled, template
 from .schemas import write as write_schemas
 from ..core.files import write_bytes
 from ..core.params import render
@@ -34,9 +34,13 @@ def readme(
 
 def sync(root: Path) -> list[str]:
     "Write what is derived; returns the files that changed."
+    from continual_nb.cli.expect import first_suite
+    from continual_nb.core.ingest import delivered
+    from continual_nb.core.sources import load
     from continual_nb.reporting.page import blank
 
     made = {
+        "expectations.yaml": first_suite(FLIGHTS, delivered(load(FLIGHTS.data.source), FLIGHTS.data)), "objective.md": filled(template("objective.md"), FLIGHTS),
         "continual_nb/templates/report/iteration.ipynb": blank(json.loads((root / "nbs/reports/iteration.ipynb").read_text())),
         "params.yaml": render(FLIGHTS), "dvc.yaml": template("dvc.yaml"), ".dvcignore": template("dvcignore"),
         "README.md": readme(json.loads((root / "nbs/index.ipynb").read_text())),

@@ -135,7 +135,7 @@ def compose(
                               left_out=_left_out(rows, sets, evaluation, mature_before), checks=checks, **cards)
     return Composed(composition, sets, evaluation, queue, _reference(data, monitor, rows, mature_before, iteration))
 
-
+# %% ../../nbs/30_composition/39_compose.ipynb #d2ca2877
 def compose_for(
     params: Params,
     moment: Moment,

@@ -33,7 +33,7 @@ class Check(Result):
     verdict: Literal["pass", "fail"]
     sentence: str
 
-
+# %% ../../nbs/30_composition/37_result.ipynb #09dc4def
 class Composition(Result):
     "What the sets hold and what was left out."
 

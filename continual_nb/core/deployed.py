@@ -66,7 +66,7 @@ class Logged:
         made[known, about[known]] = score[known]
         return made
 
-
+# %% ../../nbs/00_core/15_deployed.ipynb #1db03367
 def _column(rows: pd.DataFrame, name: str) -> pd.Series:
     if name not in rows:
         raise ContinualError("the rows hold nothing that production answered", "name the column in params.yaml: data.prediction or data.score")

@@ -283,10 +283,10 @@ def _of_column(name: str, column: pd.Series, numeric: bool, text: bool, windows:
     if worst >= 0.5:
         mostly = max(np.floor((worst - 0.05) * 100) / 100, 0.0) if worst < 1 else 0.99
         made.append(_new(name, "not-null", "expect_column_values_to_not_be_null", {"mostly": number(mostly)}, f"{worst:.1%} of the values were there in the worst window"))
-    if numeric:
+    if numeric:  # made of numbers: what cannot be read is a finding of its own
         return made + [_new(name, "number", "expect_column_values_to_be_of_type", {"type_": "number", "mostly": 0.99}, "all values were numbers")] + _range(name, "between", as_number(column))
     levels = spelled(column)
-    before, after = set(levels[first].dropna()), set(levels[~first].dropna())
+    before, after = (set(levels[part].dropna().unique()) for part in (first, ~first))
     if not text and 0 < len(before | after) <= 20 and (before == after or not after):
         made.append(_new(name, "in-set", "expect_column_values_to_be_in_set", {"value_set": sorted(before | after), "mostly": 0.99}, "the same few values were seen early and late"))
     return made

@@ -114,18 +114,18 @@ def _pattern(text: pd.Series) -> str | None:
 # %% ../../nbs/00_core/09_ingest.ipynb #f65a4509
 def spelled(column: pd.Series) -> pd.Series:
     "Spell values as text: 1 and 1.0 are `1`, True is `true`; missing stays missing."
-    if isinstance(column.dtype, pd.StringDtype):
+    if isinstance(column.dtype, pd.StringDtype) or pd.api.types.is_integer_dtype(column.dtype):
         return column.astype("str")
-    try:
-        codes, uniques = pd.factorize(column, use_na_sentinel=True)
-    except TypeError:  # lists and mappings
-        codes, uniques = pd.factorize(column.map(str, na_action="ignore"), use_na_sentinel=True)
     def word(value):
         if isinstance(value, (bool, np.bool_)):
             return "true" if value else "false"
         if isinstance(value, (float, np.floating)) and float(value).is_integer():
             return str(int(value))
         return str(value)
+    try:
+        codes, uniques = pd.factorize(column, use_na_sentinel=True)
+    except TypeError:  # lists and mappings
+        codes, uniques = pd.factorize(pd.Series([None if value is None else word(value) for value in column], index=column.index, dtype="str"), use_na_sentinel=True)
     words = np.array([word(value) for value in uniques] + [None], dtype=object)
     return pd.Series(words[codes], index=column.index, name=column.name).astype("str")
 
@@ -282,7 +282,7 @@ def snapshot(
     labels = fresh[["event_id", "event_time", "label", "label_time"]]
     return Arrival(events.reset_index(drop=True), labels.reset_index(drop=True), rejected.reset_index(drop=True), len(delivery.frame), int(late.sum()), corrected, delivery.duplicates)
 
-
+# %% ../../nbs/00_core/09_ingest.ipynb #daf70d83
 def _unseen(frame, known, store: Store, seen: list[str]):
     "Drop what the store already holds from events and labels of the windows in `seen`."
     if not seen:
@@ -309,7 +309,7 @@ class Finding(Result):
     severity: Literal["note", "warning", "error"]  # error: the data are broken
     sentence: str
 
-
+# %% ../../nbs/00_core/09_ingest.ipynb #3ee918d3
 class Ingested(Result):
     "What came in with this iteration."
 
@@ -355,7 +355,7 @@ class Ingested(Result):
         said = "; ".join(f"{name}: {n:,} events and {m:,} labels" for name, n, m in shown[-6:])
         return picture(figure, f"New events and labels by window of event time. {said}.")
 
-
+# %% ../../nbs/00_core/09_ingest.ipynb #12d3f7fb
 def _span(days: float) -> str:
     "Spell a number of days for people."
     return "at once" if days == 0 else f"{days * 24:.0f} hours" if days < 3 else f"{days:.1f} days"

@@ -221,7 +221,7 @@ def _plain(column: pd.Series) -> pd.Series:
     values = as_number(column)
     return values.where(np.isfinite(values))
 
-
+# %% ../../nbs/00_core/13_leaks.ipynb #9af4fec4
 def _as_delivered(label: pd.Series, column: pd.Series) -> np.ndarray:
     "Labels in the type of a column, to be compared with it."
     return as_number(label).to_numpy() if pd.api.types.is_numeric_dtype(column) else label.to_numpy(dtype=object)

@@ -24,8 +24,9 @@ def append(
     **entry: Any,  # iteration, window, kind, and what the kind carries
 ) -> tuple[dict[str, Any], ...]:
     "Return the ledger with one more entry, numbered and chained to the last."
-    previous = sha256(spell(ledger[-1])) if ledger else START
-    return (*ledger, {"number": len(ledger) + 1, **entry, "previous": previous})
+    if taken := {"number", "chain"} & entry.keys():
+        raise ValueError(f"{taken.pop()!r} is the chain's own word")
+    return (*ledger, {"number": len(ledger) + 1, **entry, "chain": head(ledger)})
 
 
 def head(ledger: tuple[dict[str, Any], ...]) -> str:
@@ -44,7 +45,7 @@ def from_text(
 ) -> tuple[dict[str, Any], ...]:
     "Read a ledger and walk its chain; the first line that does not fit is named (exit code 5)."
     ledger: list[dict[str, Any]] = []
-    previous = START
+    chain = START
     lines = text.removesuffix("\n").split("\n") if text else []  # splitlines() would also cut at the line marks of Unicode inside a text
     for number, line in enumerate(lines, start=1):
         try:
@@ -53,9 +54,9 @@ def from_text(
             entry = None
         if not isinstance(entry, dict) or spell(entry) != line:
             raise ContinualError(f"{where}, line {number} is not an entry as it was written", "restore it with `dvc checkout`", code=5)
-        if entry.get("number") != number or entry.get("previous") != previous:
+        if entry.get("number") != number or entry.get("chain") != chain:
             raise ContinualError(f"{where}, line {number} does not follow from line {number - 1}: the chain is broken there",
                                  "restore it with `dvc checkout`, or from the previous tag", code=5)
-        previous = sha256(line)
+        chain = sha256(line)
         ledger.append(entry)
     return tuple(ledger)

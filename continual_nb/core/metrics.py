@@ -54,7 +54,7 @@ def baseline_losses(
     constant = constant_answer(data, label) if constant is None else constant
     if data.task == "regression":
         return np.abs(label.to_numpy(dtype="float64") - constant["median"]) if len(label) else np.zeros(0)
-    return -np.log(np.clip(label.map(constant).fillna(0.0).to_numpy(dtype="float64"), CLIP, 1 - CLIP))
+    return -np.log(np.maximum(label.map(constant).fillna(0.0).to_numpy(dtype="float64"), CLIP))
 
 # %% ../../nbs/00_core/08_metrics.ipynb #8d84a517
 class Interval(NamedTuple):

@@ -120,7 +120,7 @@ class Data(Block):
             raise ValueError(f"slice {stray[0]!r} is not one of the categorical columns")
         return self
 
-
+# %% ../../nbs/00_core/03_params.ipynb #7ae18ad3
 class Windows(Block):
     "The spans of event time that iterations look at."
 
@@ -210,7 +210,7 @@ class Drift(Block):
     role: Literal["any", "feature", "target", "prediction"] = Field("any", description="which columns count: any, feature, target or prediction")
     least: int = Field(1, ge=1, description="columns at least")
 
-
+# %% ../../nbs/00_core/03_params.ipynb #9467ca16
 class Performance(Block):
     "The champion measures badly."
 
@@ -244,7 +244,7 @@ class Combined(Block):
 RULES = {"debt": Debt, "schedule": Schedule, "amount": Amount, "latency": Latency, "drift": Drift, "performance": Performance, "forecast": Forecast, "combined": Combined}
 TriggerRule = Annotated[Debt | Schedule | Amount | Latency | Drift | Performance | Forecast | Combined, Field(discriminator="kind")]
 
-
+# %% ../../nbs/00_core/03_params.ipynb #96abb84e
 class Trigger(Block):
     "When an update is tried; `continual backtest` compares alternatives on this project's history."
 
@@ -316,7 +316,7 @@ class Train(Block):
     leaves: int = Field(15, ge=2, description="boosting only: leaves per tree")
     seed: int = Field(7, ge=0, description="seed of everything random in a training")
 
-
+# %% ../../nbs/00_core/03_params.ipynb #4cb6d397
 class Evaluate(Block):
     "The gates between a challenger and production."
 
@@ -360,7 +360,7 @@ class When(Block):
     )
     severities: tuple[Literal["harm", "look", "note"], ...] = Field((), description="an incident of one of these: harm, look, note")
 
-
+# %% ../../nbs/00_core/03_params.ipynb #41f6f110
 class Hook(Block):
     "One way to tell somebody."
 
@@ -396,7 +396,7 @@ class Notify(Block):
     link: str | None = Field(None, description="address at which reports/ is served, for links in messages")
     hooks: tuple[Hook, ...] = Field((), description="each with kind, target, when (events, actions, answers, severities); see `continual notify --help`")
 
-
+# %% ../../nbs/00_core/03_params.ipynb #ce1b99fb
 class Backtest(Block):
     "How policies are tried on history."
 
@@ -468,7 +468,7 @@ def parse(content: dict[str, Any], where: str = "params.yaml") -> Params:
             raise ContinualError(f"{where}: {place!r} is missing", f"add the key {place!r}") from None
         raise ContinualError(f"{where}: {place}: {error['msg'].removeprefix('Value error, ')}", f"mend {place!r}") from None
 
-
+# %% ../../nbs/00_core/03_params.ipynb #e1ae86f4
 def _known_keys(place: tuple) -> list[str]:
     "Keys that the form knows at `place`."
     if place[:2] == ("notify", "hooks"):
@@ -530,7 +530,7 @@ def _line(name: str, value: Any, description: str, indent: str) -> str:
     spelled = f"{indent}{name}: {_scalar(value)}"
     return f"{spelled:<40}  # {description}" if len(spelled) <= 40 else f"{spelled}  # {description}"
 
-
+# %% ../../nbs/00_core/03_params.ipynb #111c8440
 def _scalar(value: Any) -> str:
     "Spell a scalar or a flat list as YAML."
     import json

@@ -59,7 +59,7 @@ def readable(
         told.append(f"{int(empty.sum()):,} rows have no value at all, the first is row {int(np.flatnonzero(empty.to_numpy())[0]) + 1}; the answer is what the model says of nothing")
     return frame, wrong.where(~empty, wrong + "no value at all; ").str.removesuffix("; "), tuple(told)
 
-
+# %% ../../nbs/00_core/16_serve.ipynb #7a2f009d
 def serve(model: Model, raw: pd.DataFrame, data: Data) -> Answers:
     "Answer for every row of a table."
     raw = raw.reset_index(drop=True)

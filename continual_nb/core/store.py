@@ -76,7 +76,7 @@ class Partition(Result):
     hashes: dict[str, str]  # file -> sha256
     prints: dict[str, Print]  # fingerprint by window, quarantined ids included
 
-
+# %% ../../nbs/00_core/06_store.ipynb #d4fb4ceb
 @dataclass(frozen=True)
 class Store:
     "The history as its manifest and a way to read one file of one partition."
@@ -118,7 +118,7 @@ class Store:
         found = [self.load(p, "quarantine.parquet", ["event_id", "row", "reason"]) for p in self.partitions if p.quarantined]
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["event_id", "row", "reason"])
 
-
+# %% ../../nbs/00_core/06_store.ipynb #561b4196
 def _overlaps(span: tuple[str, str] | None, start: pd.Timestamp | None, end: pd.Timestamp | None) -> bool:
     "Tell whether a partition's file may hold event times in [start, end)."
     if span is None:

@@ -62,7 +62,8 @@ def row_edges(
     "Cut the times that no window holds yet; ties at a cut stay together."
     made, ordered = list(edges), times.sort_values().reset_index(drop=True)
     rest = ordered[ordered >= made[-1]] if made else ordered
-    made += [start for start in rest.iloc[::size].drop_duplicates() if not made or start > made[-1]]
+    begun = size if made else 0  # the last edge begins a window already, so the next cut comes `size` rows later
+    made += [start for start in rest.iloc[begun::size].drop_duplicates() if not made or start > made[-1]]
     return (*made, rest.iloc[-1] + pd.Timedelta(1, "us")) if len(rest) else tuple(made)
 
 # %% ../../nbs/00_core/04_windows.ipynb #810e6f6b

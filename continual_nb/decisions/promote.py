@@ -44,7 +44,7 @@ def _worth(proposal: Proposal, evaluation: Evaluation, recommendation: Recommend
 
 
 def _money(delta, params: Decide, events: int) -> str:
-    scale = events * params.costs.loss
+    scale = events * params.costs.loss * params.shrink  # what promises have been worth so far
     spread = "" if delta.low is None else f" (between {delta.low * scale:,.0f} and {delta.high * scale:,.0f})"
     return f"about {delta.gain * scale:,.0f} per window of {events:,} events{spread}".replace("-", "\N{MINUS SIGN}")
 

@@ -127,7 +127,7 @@ def _pictures(evaluation: Evaluation) -> tuple[Picture, ...]:
     parts = [best.overall, *(part for part in best.slices if part.name in largest)]
     return (forest(parts, f"{LOSS[evaluation.task]} that {best.recipe} saves per event (right is better)"),)
 
-
+# %% ../../nbs/50_evaluation/57_result.ipynb #65c3275b
 def _tables(evaluation: Evaluation) -> tuple[tuple[Table, ...], tuple[Table, ...]]:
     "The gates of the best challenger; and, to be folded, all gates, scores and flips."
     best = _best(evaluation)

@@ -165,7 +165,7 @@ class Slice(Result):
     reference_rows: int
     rows: int
 
-
+# %% ../../nbs/10_monitoring/18_causes.ipynb #acf27616
 def changed_slices(
     shape: Frame,
     reference: Cells,
@@ -435,7 +435,7 @@ def tree_of_change(sides: list[pd.DataFrame], kinds: dict[str, Kind], losses: li
     kept = [leaf.model_copy(update={"p_value": number(p)}) for p, (_, leaf) in zip(adjusted, made) if p <= 0.05]
     return tuple(sorted(kept, key=lambda leaf: (leaf.p_value, -abs(leaf.change))))
 
-
+# %% ../../nbs/10_monitoring/18_causes.ipynb #72549b21
 def _columns(sides: list[pd.DataFrame], kinds: dict[str, Kind]) -> tuple[np.ndarray, list[str]]:
     "Numbers as they are, the twelve largest levels of each category as marks."
     from continual_nb.monitoring.columns import as_numbers

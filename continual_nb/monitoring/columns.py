@@ -50,7 +50,7 @@ def _names_rows(filled: pd.Series) -> bool:
     steps = np.diff(filled.to_numpy()[:LOOKED_AT])
     return bool((steps > 0).all() and (called or (steps == steps[0]).all())) or (called and filled.is_unique)
 
-
+# %% ../../nbs/10_monitoring/10_columns.ipynb #bec8a761
 def _spelled(filled: pd.Series) -> Kind:
     "Infer the kind of a column of objects or text from a look at its values."
     look = filled.iloc[:: max(1, len(filled) // LOOKED_AT)].tolist()

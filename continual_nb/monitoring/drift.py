@@ -40,11 +40,14 @@ def pool(
     reference: np.ndarray,  # counts (cells,)
     window: np.ndarray,  # counts (cells,)
     ordered: bool,  # cells are neighbours (numbers), or not (categories)
+    rest: int | None = None,  # categories: the cell of all unseen levels; each of them is rare, so it goes with the rare
 ) -> np.ndarray:  # int (cells,): group of each cell, 0..groups-1
     "Join the cells in which fewer than five rows are expected."
     total = reference + window
     expected = total * min(reference.sum(), window.sum()) / total.sum()
     small = expected < EXPECTED
+    if rest is not None and (small[total > 0]).any():
+        small[rest] = True
     if ordered:
         group, filled = np.zeros(len(total), np.int64), 0.0
         for i, rows in enumerate(expected):
@@ -119,6 +122,7 @@ def compare(
     ordered: bool,  # cells are neighbours (numbers), or not (categories)
     min_rows: int = 30,  # chunks with fewer rows do not inform the dispersion
     lean: bool = False,  # look at the direction of a change too
+    rest: int | None = None,  # categories: the cell of all unseen levels
 ) -> Evidence:
     """Compare a window with the reference on common cells.
 
@@ -130,7 +134,7 @@ def compare(
     m, n = int(pooled.sum()), int(window.sum())
     if not m or not n:
         return Evidence(m, n, 0, 0.0, 0.0, 1.0, math.inf, 0.0)
-    group = pool(pooled, window, ordered)
+    group = pool(pooled, window, ordered, rest)
     onto = np.eye(group.max() + 1)[group]
     table, now = reference @ onto, window @ onto
     then = table.sum(axis=0)
@@ -353,7 +357,8 @@ def tested(
     floor: float = FLOOR,  # times the reference's own error; 0 for two samples that meet once
 ) -> tuple[Evidence, float | None]:  # and the p-value; None where there is nothing to test
     "Compare one column with the reference."
-    evidence = compare(profile.table, window, profile.kind != "categorical", monitor.min_rows, lean=not floor)
+    ordered = profile.kind != "categorical"
+    evidence = compare(profile.table, window, ordered, monitor.min_rows, lean=not floor, rest=None if ordered else profile.width - 2)
     enough = min(evidence.rows, evidence.reference_rows) >= monitor.min_rows
     return evidence, p_value(evidence, monitor.min_effect, floor) if enough else None
 
@@ -459,7 +464,7 @@ def effects(
         figure, f"Distance from the reference by column, {min_effect:g} is the smallest that matters: {said}."
     )
 
-
+# %% ../../nbs/10_monitoring/12_drift.ipynb #12203e66
 def short(name: str, most: int = 28) -> str:
     "Cut a name from the data so that it fits a figure, and keep it from being read as a formula."
     name = name.replace("$", r"\$")

@@ -354,7 +354,7 @@ def telling(reference: pd.DataFrame, window: pd.DataFrame, kinds: dict[str, Kind
             made.append(np.where(np.isfinite(numbers), numbers, np.nan))
     return np.stack(made, 1)
 
-
+# %% ../../nbs/10_monitoring/15_joint.ipynb #57a674cc
 def tell_apart(reference: pd.DataFrame, window: pd.DataFrame, kinds: dict[str, Kind], most: int = 4000, folds: int = 5) -> Told:
     "Train a classifier on the sides; mean z over folds, and what each column contributes."
     from scipy.special import ndtr

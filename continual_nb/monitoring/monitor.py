@@ -187,7 +187,7 @@ def _no_events(window: str) -> Finding:
     sentence = f"No events arrived for {window}."
     return Finding(column=None, rule="no events", count=0, share=None, severity="error", sentence=sentence)
 
-
+# %% ../../nbs/10_monitoring/19_monitor.ipynb #2b2be552
 def _answer(window: str | None, rows: pd.DataFrame, reference: Profile | None) -> str:
     "Name the state of the window."
     if window is None:
@@ -300,7 +300,7 @@ def _group(monitor: Monitor, kinds, then: pd.DataFrame, rows: pd.DataFrame, movi
     found, _ = changed_slices(shape, cells_of(profiles, shape, a), cells_of(profiles, shape, b), monitor, most=1)
     return found[0] if found else None
 
-
+# %% ../../nbs/10_monitoring/19_monitor.ipynb #38217520
 def _shown(incident: Incident, rows: pd.DataFrame, then: pd.DataFrame | None, where: str | None) -> dict[str, tuple[str, ...]]:
     "Ids of a few rows of either side."
     made = {}

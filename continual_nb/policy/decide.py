@@ -56,7 +56,7 @@ def pays(params: Decide, known: Evidence) -> Rule:
         return Rule(question=question, answer="cannot tell", because="the champion's quality in this window is not known: not enough mature labels")
     return Rule(question=question, answer="no", because=_told(params, known))
 
-
+# %% ../../nbs/20_policy/29_decide.ipynb #f2880aa8
 def _sure(params: Decide) -> float:
     "Standard errors that the deciding debt rule takes off; half a one where no rule is about debt."
     return next((rule.sure for rule in params.trigger.rules.values() if rule.kind == "debt"), 0.5)

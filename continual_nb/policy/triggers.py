@@ -144,7 +144,7 @@ def _needed(trigger: Trigger) -> list[str]:
             wanted |= set(rule.of)
     return [name for name in trigger.rules if name in wanted]
 
-
+# %% ../../nbs/20_policy/25_triggers.ipynb #f7cabb26
 class Stack:
     "n triggers that are asked together."
 

@@ -54,7 +54,7 @@ def _papermill():
         import papermill
     return nbformat, papermill
 
-
+# %% ../../nbs/80_reporting/82_page.ipynb #f66d0e3c
 def _kernel(
     folder: Path,  # scratch folder, for this run only
 ) -> type:

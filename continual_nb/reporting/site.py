@@ -231,7 +231,7 @@ def to_html(
         timed=any(one.minutes is not None for one in known),
     ))
 
-
+# %% ../../nbs/80_reporting/83_site.ipynb #23c8b892
 def write(
     reports: Path = Path("reports"),  # folder of the sealed records
     title: str = "Model update",  # heading of the page

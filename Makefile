@@ -29,10 +29,10 @@ run: install  ## turn the crank in demo/ for eight months of real flights, and n
 	@echo "report to open: $(CURDIR)/demo/reports/index.html"
 
 test: install  ## notebooks, unit, pipeline and fault tests
-	@python -m pytest -q -p no:cacheprovider tests
+	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile tests
 
 check: install  ## the large runs: a year of flights, simulations, benchmarks
-	@python -m pytest -q -p no:cacheprovider checks
+	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks
 
 export: install  ## notebooks -> package, and the root project's code hashes
 	@nbdev_clean && nbdev_export && python -c "from pathlib import Path; from continual_nb.cli.sync import sync; print(*sync(Path()), sep=chr(10))" && continual refresh

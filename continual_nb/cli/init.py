@@ -22,7 +22,7 @@ from .project import Iteration, Project, run
 from .ratchet import decision_yaml, genesis, steer_yaml, write_code
 from ..core.files import ContinualError, write_bytes
 from ..core.sources import BUILT_IN
-from ..core.params import Data, Decide, Params, Report, Windows, parse, render
+from ..core.params import Combined, Data, Debt, Decide, Params, Report, Schedule, Trigger, Windows, parse, render
 
 FLIGHTS = Params(
     project="flights",
@@ -32,7 +32,7 @@ FLIGHTS = Params(
         categorical=("carrier", "origin", "dest", "dow", "manufacturer", "engine"), slices=("origin", "carrier"),
     ),
     windows=Windows(every="month", start="2013-01"),
-    decide=Decide(max_missing_jump=0.25),  # gusts are only recorded when there are any
+    decide=Decide(max_missing_jump=0.25, trigger=Trigger(when="either", rules={"debt": Debt(), "season": Schedule(every=2), "either": Combined(of=("debt", "season"))})),  # gusts are only recorded when there are any
     report=Report(title="Late departures from New York", question="Which flights will arrive more than 15 minutes late, so that connections can be held?"),
 )  # the default project: real flights of 2013
 

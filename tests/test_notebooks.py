@@ -1,5 +1,6 @@
 "Every notebook runs from top to bottom: prose, code and demonstrations agree."
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,5 +15,10 @@ run_notebook.__test__ = False
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.relative_to(ROOT / "nbs").as_posix())
 def test_notebook(notebook, monkeypatch):
     monkeypatch.chdir(ROOT)
-    passed, _ = run_notebook(notebook, skip_flags=["notest"], basepath=get_config().config_path)
+    before = dict(os.environ)  # a notebook runs in this process, and some say who they are to Git
+    try:
+        passed, _ = run_notebook(notebook, skip_flags=["notest"], basepath=get_config().config_path)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
     assert passed

@@ -107,6 +107,9 @@ def _guarded(function, changes: bool, options: dict):
         finished = recover(project)
         if finished:
             click.echo(finished, err=True)
+        if finished and function.__name__ == "open_" and finished.startswith("finished opening"):
+            name = project.iteration().name
+            return {"iteration": name, "as_of": project.iteration().as_of, "said": [f"opened iteration {name}", "next: dvc repro"]}, 0
         return function(project, **options)
 
 # %% ../../nbs/90_cli/99_main.ipynb #7bfb71c3

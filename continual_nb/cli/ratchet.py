@@ -170,6 +170,8 @@ def _carry_state(project: Project, iteration: Iteration) -> None:
 def _snapshot_now(project: Project, iteration: Iteration, delivery) -> None:
     "Take the snapshot at once, so that what the source says later cannot get in."
     place = project.path("data/arrival")
+    for left in place.parent.glob(".arrival-*"):  # of an open that was killed
+        shutil.rmtree(left, ignore_errors=True)
     head = place / "arrival.json"
     if head.exists():
         known = json.loads(head.read_text())
@@ -191,7 +193,7 @@ def _track(project: Project) -> None:
         project.git("rm", "-r", "-q", "--cached", "--", *kept)
     for left in (*project.path("data/store").glob(".arrival-*"), *project.path("data/state").glob(".in*")):
         shutil.rmtree(left, ignore_errors=True)
-    project.dvc("add", "-q", *DVC_OWNED)
+    project.dvc("add", *DVC_OWNED)
 
 # %% ../../nbs/90_cli/94_ratchet.ipynb #f1def3fb
 def steer(project: Project, action: str, by: str, reason: str, target: str | None = None) -> None:

@@ -192,7 +192,7 @@ class Arrival:
     events: pd.DataFrame  # event_id, event_time, known_at, features
     labels: pd.DataFrame  # event_id, event_time, label, label_time
     rejected: pd.DataFrame  # event_id, reason, row (number in the source): rows that cannot be placed, each told once
-    delivered: int  # rows of the whole delivery
+    delivered: int  # rows of the delivery that were known by then, and those that cannot be placed
     late_events: int  # events of spans that an earlier iteration has already looked at
     corrected: int  # labels that contradict what was known
     duplicates: int  # exact repeats of rows, dropped
@@ -265,6 +265,7 @@ def snapshot(
     mark = lambda part: part["event_id"].where(part["event_id"] != "", "row " + part["row"].astype(str))
     rejected = rejected[~mark(rejected).isin(set(mark(told)))]
     frame = frame[~unplaced & (frame["event_time"] < as_of)]
+    placed = len(frame)
     frame = frame.sort_values(["event_time", "event_id"], kind="stable", ignore_index=True)
     frame["window"] = cadence.names(frame["event_time"])
     known = frame[(frame["label_time"] <= as_of).to_numpy()]
@@ -280,7 +281,7 @@ def snapshot(
     events = new[["event_id", "event_time", "known_at"]].copy()
     events = pd.concat([events, new[[f"feature {name}" for name in data.features]].set_axis(list(data.features), axis=1), new[list(data.logged)]], axis=1)
     labels = fresh[["event_id", "event_time", "label", "label_time"]]
-    return Arrival(events.reset_index(drop=True), labels.reset_index(drop=True), rejected.reset_index(drop=True), len(delivery.frame), int(late.sum()), corrected, delivery.duplicates)
+    return Arrival(events.reset_index(drop=True), labels.reset_index(drop=True), rejected.reset_index(drop=True), placed + int(unplaced.sum()), int(late.sum()), corrected, delivery.duplicates)
 
 # %% ../../nbs/00_core/09_ingest.ipynb #daf70d83
 def _unseen(frame, known, store: Store, seen: list[str]):

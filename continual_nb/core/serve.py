@@ -14,7 +14,7 @@ import pandas as pd
 
 from .files import ContinualError
 from .ingest import as_number, spelled
-from .models import Model, predict
+from .models import Model, Predictions, predict
 from .params import Data, source_name
 
 # %% ../../nbs/00_core/16_serve.ipynb #ab858691
@@ -66,12 +66,27 @@ def serve(model: Model, raw: pd.DataFrame, data: Data) -> Answers:
     names = tuple(getattr(model.pipeline, "feature_names_in_", ()))
     frame, wrong, told = readable(raw, data, names)
     told += _unseen(model, frame, data)
-    said = predict(model, frame.reindex(columns=list(data.features)), data)
+    said, whole = _asked(model, frame.reindex(columns=list(data.features)), data)
     table = raw[[column for column in (data.id, data.time) if column and column in raw.columns]].copy()
-    table["prediction"] = said.answer
+    table["prediction"] = pd.Series(said.answer, index=table.index[whole])
     for k, name in enumerate(said.classes):
-        table[f"probability of {name}"] = said.proba[:, k]
+        table[f"probability of {name}"] = pd.Series(said.proba[:, k], index=table.index[whole])
+    if not whole.all():
+        first = int(np.flatnonzero(~whole)[0]) + 1
+        told += (f"{int((~whole).sum()):,} rows have missing values, which this model does not take: they get no answer, the first is row {first}",)
+        wrong = wrong.where(whole, wrong.where(wrong == "", wrong + "; ") + "the model takes no missing values")
     return Answers(table.assign(problem=wrong.to_numpy(dtype=object)), told)
+
+
+def _asked(model: Model, frame: pd.DataFrame, data: Data) -> tuple[Predictions, np.ndarray]:
+    "Ask the model; one that takes no missing values is asked only of the rows that have none. Returns which rows were asked."
+    try:
+        return predict(model, frame, data), np.ones(len(frame), bool)
+    except ValueError:
+        whole = frame.notna().all(axis=1).to_numpy()
+        if whole.all():
+            raise
+        return predict(model, frame[whole].reset_index(drop=True), data), whole
 
 
 def _unseen(model: Model, frame: pd.DataFrame, data: Data) -> tuple[str, ...]:

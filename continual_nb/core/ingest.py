@@ -193,6 +193,7 @@ class Arrival:
     labels: pd.DataFrame  # event_id, event_time, label, label_time
     rejected: pd.DataFrame  # event_id, reason, row (number in the source): rows that cannot be placed, each told once
     delivered: int  # rows of the delivery that were known by then, and those that cannot be placed
+    looked_at: int  # rows among which the rejected ones were found: all that no earlier look has stored, future ones too; 0 where none was
     late_events: int  # events of spans that an earlier iteration has already looked at
     corrected: int  # labels that contradict what was known
     duplicates: int  # exact repeats of rows, dropped
@@ -276,12 +277,16 @@ def snapshot(
     seen = [name for name in changed if name in before]
     new, fresh, corrected = _unseen(frame, known, store, seen)
     last = max((pd.Timestamp(p.as_of) for p in store.partitions), default=None)
+    if last is not None:  # a label that was not there at the last look has become known since, whatever the source says
+        fresh = fresh.assign(label_time=fresh["label_time"].mask(fresh["label_time"] <= last, as_of).astype(TIME))
+    looked_at = max(len(delivery.frame) - sum(p.events + p.quarantined for p in store.partitions), len(rejected)) if len(rejected) else 0
     late = new["event_time"] < last if last is not None else pd.Series(False, index=new.index)
     new = new.assign(known_at=new["event_time"].mask(late, as_of).astype(TIME))
     events = new[["event_id", "event_time", "known_at"]].copy()
     events = pd.concat([events, new[[f"feature {name}" for name in data.features]].set_axis(list(data.features), axis=1), new[list(data.logged)]], axis=1)
     labels = fresh[["event_id", "event_time", "label", "label_time"]]
-    return Arrival(events.reset_index(drop=True), labels.reset_index(drop=True), rejected.reset_index(drop=True), placed + int(unplaced.sum()), int(late.sum()), corrected, delivery.duplicates)
+    return Arrival(events.reset_index(drop=True), labels.reset_index(drop=True), rejected.reset_index(drop=True), 
+                   placed + int(unplaced.sum()), looked_at, int(late.sum()), corrected, delivery.duplicates)
 
 # %% ../../nbs/00_core/09_ingest.ipynb #daf70d83
 def _unseen(frame, known, store: Store, seen: list[str]):
@@ -404,11 +409,10 @@ def ingest(
     "Type an arrival into the frames of one partition (events, labels, quarantine) and say what was found; hashes are filled in by the writer."
     events, found = typed(arrival.events, data)
     quarantine = arrival.rejected.assign(event_time=pd.Series(pd.NaT, index=arrival.rejected.index, dtype=TIME))
-    share = len(quarantine) / max(arrival.delivered, 1)
-    if len(quarantine) and share > params.max_bad_share:
+    if len(quarantine) > params.max_bad_share * arrival.looked_at:
         first = quarantine.iloc[0]
         raise ContinualError(
-            f"{len(quarantine):,} of {arrival.delivered:,} delivered rows cannot be placed, the first is row {first['row']} ({first['reason']})",
+            f"{len(quarantine):,} of {arrival.looked_at:,} delivered rows cannot be placed, the first is row {first['row']} ({first['reason']})",
             "mend the delivery, or raise ingest.max_bad_share in params.yaml", code=4,
         )
     more = _row_findings(arrival, len(events), quarantine)

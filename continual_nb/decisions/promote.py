@@ -40,7 +40,7 @@ def _worth(proposal: Proposal, evaluation: Evaluation, recommendation: Recommend
         return f"{best}; that is {'not proven' if tried.overall.low is None or tried.overall.low <= 0 else 'less than an update needs, or it failed another test'}."
     if pair is None or pair.overall.gain is None:
         return "There is no present model to compare with, so the worth of a first one is not estimated."
-    return f"It would save {_money(pair.overall, params, events)} against the present model; an update costs about {params.costs.update:,.0f}."
+    return f"It would save {_money(pair.overall, params, events)} against the present model; an update costs about {params.costs.change:,.0f}."
 
 
 def _money(delta, params: Decide, events: int) -> str:

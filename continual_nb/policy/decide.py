@@ -10,7 +10,7 @@ __all__ = ['MEANS', 'broken_data', 'no_champion', 'better_before', 'pays', 'need
 import math
 
 from ..core.files import number
-from ..core.params import Decide
+from ..core.params import Decide, Trigger
 from ..core.state import State
 from ..monitoring.result import Monitoring
 from .result import Action, Option, Proposal, Rule, Steer
@@ -63,8 +63,12 @@ def _sure(params: Decide) -> float:
 
 
 def _told(params: Decide, known: Evidence) -> str:
-    "Say in words what the deciding rule looked at."
-    rule = params.trigger.rules.get(params.trigger.when)
+    "Say in words what the deciding rule looked at: of a combination, the parts that hold, or all of them if none does."
+    if params.trigger.when not in params.trigger.rules:
+        return "the policy never updates"
+    stack = Stack([params.trigger])
+    holds, names = stack.answers(known), _parts(params.trigger, params.trigger.when)
+    names = [name for name in names if holds[stack.slots[0, name]]] or names
     debt, future, drifted = float(known.debt(_sure(params))[0]), max(float(known.future[0]), 0.0), int(known.drifted.sum())
     spent = f"since the last update staleness has cost about {debt:,.0f}, and would cost {future:,.0f} over the next {params.horizon} windows; an update costs {params.costs.change:,.0f}"
     said = {
@@ -72,7 +76,13 @@ def _told(params: Decide, known: Evidence) -> str:
         "amount": f"{int(known.rows[0]):,} events and {int(known.labels[0]):,} labels are new to the champion", "latency": f"{int(known.rows[0]):,} events are new to the champion",
         "performance": f"the loss per event is {known.loss[0]:.4g}, {known.excess[0]:.3g} beyond what was accepted",
     }
-    return "the policy never updates" if rule is None else said.get(rule.kind, f"the rule “{params.trigger.when}” combines {', '.join(getattr(rule, 'of', ()))}; {spent}")
+    return "; ".join(dict.fromkeys(said[params.trigger.rules[name].kind] for name in names))
+
+
+def _parts(trigger: Trigger, name: str) -> list[str]:
+    "Name the simple rules that a rule rests on."
+    rule = trigger.rules[name]
+    return [part for inner in rule.of for part in _parts(trigger, inner)] if rule.kind == "combined" else [name]
 
 
 def needs_a_look(monitoring: Monitoring) -> Rule:

@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check year kills export clean-notebooks demo-again
+.PHONY: help install run test check year kills showcase export clean-notebooks demo-again
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -39,6 +39,9 @@ year: install  ## twelve months of flights through the pipeline, in memory, and 
 
 kills: install  ## kill a run in every stage, many times over (long)
 	@python -m pytest -q -p no:cacheprovider checks/test_kills.py
+
+showcase: install  ## a year of flights, its pages committed in reports/ and the README's picture
+	@python benchmarks/showcase.py
 
 export: install  ## notebooks -> package, and the root project's code hashes
 	@nbdev_clean && nbdev_export && python -c "from pathlib import Path; from continual_nb.cli.sync import sync; print(*sync(Path()), sep=chr(10))" && continual refresh

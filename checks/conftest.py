@@ -4,3 +4,5 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from stations import approved, born, copy, opened, sealed, turned, twice, world  # noqa: E402, F401

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from browser import chromium
+from browser import chromium, violations
 from loop import Loop
 
 pytest.importorskip("ipywidgets")
@@ -207,6 +207,7 @@ def test_a_person_signs_in_jupyterlab(copy, turned):
         run_cell()
         assert seen(".cnb .stand").text == "The decision is pending. Nothing changes until somebody signs."
         assert not seen("button.jupyter-button", "Approve").is_enabled() and "Proposed:" in found(".cnb h2").text
+        assert violations(driver, ".jp-OutputArea-output .jupyter-widgets") == []
         write(".widget-text input", "Ada Lovelace")
         write(".widget-textarea textarea", "The gates passed.")
         wait.until(lambda _: found("button.jupyter-button", "Approve").is_enabled())

@@ -61,8 +61,8 @@ def axe_core() -> str:
     return path.read_text(encoding="utf-8")
 
 
-def violations(driver) -> list[str]:
-    "Run axe-core on the page that is shown, and spell what it finds."
+def violations(driver, within: str = "html") -> list[str]:
+    "Run axe-core on the page that is shown, or on a part of it, and spell what it finds."
     driver.execute_script(axe_core())
-    found = driver.execute_async_script("const end = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then(r => end(r.violations));")
+    found = driver.execute_async_script("const end = arguments[1]; axe.run(arguments[0], {resultTypes: ['violations']}).then(r => end(r.violations));", within)
     return [f"{one['id']}: {one['help']}: {node['html'][:160]}" for one in found for node in one["nodes"]]

@@ -65,3 +65,14 @@ def test_a_label_keeps_its_time_where_it_could_not_have_been_seen_before():
     world.look([row("e1", None, None)], "2024-01")
     told = world.look([row("e1", 1, "2024-02-05")], "2024-02")
     assert told.labels["label_time"].tolist() == [pd.Timestamp("2024-02-05", tz="UTC")]
+
+
+def test_labels_that_are_no_numbers_are_counted_when_they_are_told():
+    data = DATA.model_copy(update={"task": "regression"})
+    raw = pd.DataFrame([("e1", "2024-01-10", 1.0, "3.5", "2024-01-12"), ("e2", "2024-01-11", 1.0, "a lot", "2024-01-12"), ("e3", "2024-01-12", 1.0, "", None),
+                        ("e4", "2024-01-13", 1.0, "many", "2024-03-01")], columns=["id", "when", "a", "y", "known"])
+    moment = Moment(1, MONTHLY.window("2024-01"), MONTHLY.window("2024-01").end, MONTHLY)
+    arrival = snapshot(delivered(raw, data), data, MONTHLY, Store((), None), moment.as_of)
+    assert (len(arrival.events), len(arrival.labels), arrival.unread) == (4, 1, 1), "what is told in March is not known in January"
+    told = [finding.sentence for finding in ingest(arrival, data, Ingest(), moment)[2]]
+    assert told == ["1 labels of new events are no numbers; these events count as unlabelled."]

@@ -197,7 +197,9 @@ def test_the_state_that_went_out_is_the_state_that_came_in(twice):
 
 def test_next_seals_and_opens(approved, copy):
     loop = copy(approved)
+    loop.path("data/customers.csv").write_text("name\nAda\n")
     said = loop.continual("next").out
+    assert loop.git("status", "--porcelain", "--", "data/customers.csv") == "?? data/customers.csv", "rows that people keep beside the loop's files are theirs"
     assert "sealed iter/001-2024-01, opened 002-2024-02" in said
     assert loop.git("tag") == "iter/001-2024-01" and "pending" in loop.path("data/decision.yaml").read_text()
     assert champions(loop, "in") == champions(approved)

@@ -279,7 +279,8 @@ def stale_stages(project: Project, target: str | None = None) -> list[str]:
 # %% ../../nbs/90_cli/94_ratchet.ipynb #7fd3e830
 RECORD = (*EVIDENCE, "data/work/promote/outcome.json", "data/decision.yaml", "data/steer.yaml", "data/iteration.yaml", "dvc.lock")
 DVC_OWNED = ("data/state/in", "data/store")  # Git keeps their pointers; in a new project also the empty first ones
-TRACKED = ("dvc.lock", "dvc.yaml", "params.yaml", "expectations.yaml", "objective.md", "data", "reports", ".dvc/config", ".dvcignore", ".gitignore")
+TRACKED = ("dvc.lock", "dvc.yaml", "params.yaml", "expectations.yaml", "objective.md", "reports", ".dvc/config", ".dvcignore", ".gitignore",
+           "data/*.yaml", "data/*.dvc", "data/.gitignore", "data/code.zip", "data/feedback.jsonl", "data/state", "data/store", "data/labels")  # what people keep beside these is theirs
 
 
 def seal(project: Project, checked: bool = False) -> str:
@@ -344,7 +345,7 @@ def _commit(project: Project, message: str) -> None:
     index = project.private / "index"
     index.unlink(missing_ok=True)
     own = {"GIT_INDEX_FILE": str(index)}
-    paths = [name for name in TRACKED if project.path(name).exists()]
+    paths = [name for name in TRACKED if any(project.root.glob(name))]
     project.git("read-tree", "HEAD", env=own)
     if owned := [name for name in DVC_OWNED if project.path(f"{name}.dvc").exists()]:
         project.git("rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", *owned, env=own)

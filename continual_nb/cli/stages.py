@@ -92,7 +92,7 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
     for name in ("events", "labels", "rejected"):
         write_parquet(out / f"{name}.parquet", _one_type(getattr(arrival, name)))
     write_json(out / "arrival.json", {"iteration": iteration.name, "as_of": iteration.as_of, "events": len(arrival.events), "labels": len(arrival.labels),
-                                      "delivered": arrival.delivered, "looked_at": arrival.looked_at, "late_events": arrival.late_events, "corrected": arrival.corrected, "duplicates": arrival.duplicates})
+                                      **arrival.counts})
     return f"{len(arrival.events):,} new events, {len(arrival.labels):,} new labels"
 
 
@@ -112,7 +112,7 @@ def ingest(project: Project, out: Path) -> str:
     moment, state = moment_of(project, iteration), _state(project, iteration)
     head = read_json(project.path("data/arrival/arrival.json"))
     frames = (read_parquet(project.path(f"data/arrival/{name}.parquet")) for name in ("events", "labels", "rejected"))
-    arrival = Arrival(*frames, head["delivered"], head["looked_at"], head["late_events"], head["corrected"], head["duplicates"])
+    arrival = Arrival(*frames, *(head[name] for name in ("delivered", "looked_at", "late_events", "corrected", "duplicates", "unread")))
     partition, files, findings = ingest(arrival, params.data, params.ingest, moment)
     findings += held_to(_suite(project), arrival.events, arrival.labels["label"], params.data)
     for name, frame in files.items():

@@ -9,7 +9,7 @@ __all__ = ['UNITS', 'STAMPS', 'utc', 'time_format', 'spelled', 'as_number', 'eve
 # %% ../../nbs/00_core/09_ingest.ipynb #eff35083
 import difflib
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -197,13 +197,19 @@ class Arrival:
     late_events: int  # events of spans that an earlier iteration has already looked at
     corrected: int  # labels that contradict what was known
     duplicates: int  # exact repeats of rows, dropped
+    unread: int  # labels of new events that stand there and are no number (regression)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        "All but the frames."
+        return {field.name: getattr(self, field.name) for field in fields(self)[3:]}
 
 # %% ../../nbs/00_core/09_ingest.ipynb #55ea7ac0
 @dataclass(frozen=True)
 class Delivery:
     "A source with ids, times and labels in one spelling; made once, it serves many snapshots."
 
-    frame: pd.DataFrame  # event_id, event_time, label, label_time, `feature NAME` columns as delivered, `answered` and `scored` of production
+    frame: pd.DataFrame  # event_id, event_time, label, label_time, unread (since when a label stands there that is no number), `feature NAME` columns as delivered, `answered` and `scored` of production
     duplicates: int  # exact repeats of rows, dropped
 
 
@@ -218,7 +224,9 @@ def delivered(
     frame["label"] = answers(raw[data.label], data)
     since = frame["event_time"] + data.delay
     told = utc(raw[data.label_time], data.timezone, data.time_format).fillna(since) if data.label_time else since
-    frame["label_time"] = told.where(told >= frame["event_time"], frame["event_time"]).where(frame["label"].notna()).astype(TIME)
+    told = told.where(told >= frame["event_time"], frame["event_time"])
+    frame["label_time"] = told.where(frame["label"].notna()).astype(TIME)
+    frame["unread"] = told.where(frame["label"].isna() & (spelled(raw[data.label]).str.strip().fillna("") != "")).astype(TIME)
     columns = {f"feature {name}": raw[source_name(name)] if name in data.numeric else spelled(raw[source_name(name)]) for name in data.features}
     columns |= {role: answers(raw[name], data) if role == "answered" else as_number(raw[name]) for role, name in data.logged.items()}
     return Delivery(*_without_duplicates(pd.concat([frame, pd.DataFrame(columns)], axis=1), data.source))
@@ -285,8 +293,8 @@ def snapshot(
     events = new[["event_id", "event_time", "known_at"]].copy()
     events = pd.concat([events, new[[f"feature {name}" for name in data.features]].set_axis(list(data.features), axis=1), new[list(data.logged)]], axis=1)
     labels = fresh[["event_id", "event_time", "label", "label_time"]]
-    return Arrival(events.reset_index(drop=True), labels.reset_index(drop=True), rejected.reset_index(drop=True), 
-                   placed + int(unplaced.sum()), looked_at, int(late.sum()), corrected, delivery.duplicates)
+    return Arrival(events.reset_index(drop=True), labels.reset_index(drop=True), rejected.reset_index(drop=True),
+                   placed + int(unplaced.sum()), looked_at, int(late.sum()), corrected, delivery.duplicates, int((new["unread"] <= as_of).sum()))
 
 # %% ../../nbs/00_core/09_ingest.ipynb #daf70d83
 def _unseen(frame, known, store: Store, seen: list[str]):
@@ -432,6 +440,7 @@ def _row_findings(arrival: Arrival, rows: int, quarantine: pd.DataFrame) -> list
     told = [
         ("quarantined", len(quarantine), "warning", "rows cannot be placed in time or have no id; they are kept in quarantine"),
         ("late events", arrival.late_events, "note", "events belong to spans that were already looked at; they count from now on"),
+        ("unreadable labels", arrival.unread, "warning", "labels of new events are no numbers; these events count as unlabelled"),
         ("corrected labels", arrival.corrected, "warning", "labels contradict what was known; the newer one counts, the older is kept"),
         ("repeated rows", arrival.duplicates, "note", "rows were delivered twice, word for word; one of each is used"),
     ]

@@ -1,5 +1,7 @@
-"Projects at the stations of the loop, made once; a test that changes one takes a copy."
+"Projects at the stations of the loop, made once for all workers; a test that changes one takes a copy."
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -9,52 +11,59 @@ from loop import Loop, begun, signed
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("world")
+    "The folder of the stations: one for all workers of a run."
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "world"
+    place.mkdir(exist_ok=True)
+    return place
+
+
+def made(world: Path, name: str, make) -> Loop:
+    "The station of this name; whoever comes first makes it, the others wait."
+    with (world / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (world / f"{name}.ready").exists():
+            make(world / name)
+            (world / f"{name}.ready").touch()
+    return Loop(world / name)
 
 
 @pytest.fixture(scope="session")
 def born(world) -> Loop:
     "After `continual init`."
-    return begun(world / "born")
+    return made(world, "born", begun)
 
 
 @pytest.fixture(scope="session")
 def turned(born, world) -> Loop:
     "After the first `dvc repro`: the decision is pending."
-    loop = born.copy(world / "turned")
-    said = loop.dvc("repro")
-    (world / "turned.txt").write_text(said.all)
-    return loop
+    def make(place):
+        (world / "turned.txt").write_text(born.copy(place).dvc("repro").all)
+    return made(world, "turned", make)
 
 
 @pytest.fixture(scope="session")
 def approved(turned, world) -> Loop:
     "The first champion is signed and carried out, but not sealed."
-    return signed(turned.copy(world / "approved"))
+    return made(world, "approved", lambda place: signed(turned.copy(place)))
 
 
 @pytest.fixture(scope="session")
 def sealed(approved, world) -> Loop:
     "One sealed iteration."
-    loop = approved.copy(world / "sealed")
-    loop.continual("seal")
-    return loop
+    return made(world, "sealed", lambda place: approved.copy(place).continual("seal"))
 
 
 @pytest.fixture(scope="session")
 def opened(sealed, world) -> Loop:
     "The second iteration is open."
-    loop = sealed.copy(world / "opened")
-    loop.continual("open")
-    return loop
+    return made(world, "opened", lambda place: sealed.copy(place).continual("open"))
 
 
 @pytest.fixture(scope="session")
 def twice(sealed, world) -> Loop:
     "Two sealed iterations, two champions."
-    loop = sealed.copy(world / "twice")
-    loop.continual("run", "--until", "2024-02")
-    return loop
+    return made(world, "twice", lambda place: sealed.copy(place).continual("run", "--until", "2024-02"))
 
 
 @pytest.fixture

@@ -280,7 +280,7 @@ def stale_stages(project: Project, target: str | None = None) -> list[str]:
 RECORD = (*EVIDENCE, "data/work/promote/outcome.json", "data/decision.yaml", "data/steer.yaml", "data/iteration.yaml", "dvc.lock")
 DVC_OWNED = ("data/state/in", "data/store")  # Git keeps their pointers; in a new project also the empty first ones
 TRACKED = ("dvc.lock", "dvc.yaml", "params.yaml", "expectations.yaml", "objective.md", "reports", ".dvc/config", ".dvcignore", ".gitignore",
-           "data/*.yaml", "data/*.dvc", "data/.gitignore", "data/code.zip", "data/feedback.jsonl", "data/state", "data/store", "data/labels")  # what people keep beside these is theirs
+           "data/*.yaml", "data/*.dvc", "data/.gitignore", "data/code.zip", "data/feedback.jsonl", "data/state/*.dvc", "data/state/.gitignore")  # what people keep beside these is theirs
 
 
 def seal(project: Project, checked: bool = False) -> str:

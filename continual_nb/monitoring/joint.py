@@ -132,9 +132,12 @@ def fourier(flat: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
 
 def sampled(rows: pd.DataFrame, most: int = SAMPLE) -> pd.DataFrame:
     "Keep a seeded sample of a large frame, in its order."
-    if len(rows) <= most:
-        return rows
-    return rows.iloc[np.sort(np.random.RandomState(7).permutation(len(rows))[:most])]
+    return rows if len(rows) <= most else rows.iloc[_few(len(rows), most)]
+
+
+def _few(rows: int, most: int) -> np.ndarray:
+    "Numbers of the rows of a seeded sample, ascending."
+    return np.arange(rows) if rows <= most else np.sort(np.random.RandomState(7).permutation(rows)[:most])
 
 # %% ../../nbs/10_monitoring/15_joint.ipynb #5b204eed
 def packed(numbers: np.ndarray) -> str:
@@ -185,12 +188,11 @@ def fit_joint(
     size = min(FEATURES, len(together) // 10) // 2 * 2
     if len(scales) < 2 or size < 4:
         return None
-    flat, _, names, about = encoded(scales, sampled(together, 500))
-    bandwidth = _bandwidth(flat)
-    frequencies, found = waves(names, size, bandwidth), []
-    for part in parts:
-        flat, paired, _, _ = encoded(scales, part)
-        found.append((fourier(flat, frequencies), paired))
+    made = [encoded(scales, part) for part in parts]
+    names, about = made[0][2:]
+    bandwidth = _bandwidth(np.concatenate([flat for flat, *_ in made])[_few(len(together), 500)])
+    frequencies = waves(names, size, bandwidth)
+    found = [(fourier(flat, frequencies), paired) for flat, paired, *_ in made]
     m = np.array([len(f) for f, _ in found])
     within = sum((len(f) - 1) * np.cov(f, rowvar=False) for f, _ in found) / max(m.sum() - len(m), 1)
     at = _pairs(len(about))
@@ -204,8 +206,9 @@ def fit_joint(
 def _bandwidth(flat: np.ndarray) -> float:
     "Median distance between rows."
     square = (flat**2).sum(axis=1)
-    distance = np.sqrt(np.clip(square[:, None] + square - 2 * flat @ flat.T, 0, None))
-    return float(np.median(distance[np.triu_indices(len(flat), 1)])) or 1.0
+    apart = (square[:, None] + square - 2 * flat @ flat.T)[~np.tri(len(flat), dtype=bool)]
+    middle = [(len(apart) - 1) // 2, len(apart) // 2]
+    return float(np.sqrt(np.clip(np.partition(apart, middle)[middle], 0, None)).mean()) or 1.0
 
 # %% ../../nbs/10_monitoring/15_joint.ipynb #93c1d427
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from .columns import Kind, as_numbers, cleaned, kind_of, kinds_mixed
 from .drift import FLOOR, ColumnDrift, effects, judge, pool
 from .incidents import Incident, broken, listed
 from .joint import Joint, fit_joint, joint, sampled, tell_apart
+from .outliers import Outliers, fit_outliers, outliers
 from .profile import ColumnProfile, Role, column_profile, counts
 from .quality import quality
 
@@ -179,6 +180,7 @@ class Comparison(Result):
     loss: LossChange | None
     slices: tuple[Slice, ...]  # groups in which something has changed that has not changed elsewhere
     cause: Cause | None  # which law has held, where that was asked
+    outliers: Outliers | None = None  # rows of the current side that are unlike the reference, by their number from 0
     min_effect: float
     alpha: float
     unchecked: tuple[str, ...]  # what was not checked, and why
@@ -210,6 +212,8 @@ class Comparison(Result):
         said = [f"{self.rows['reference']:,} rows against {self.rows['current']:,}.", f"Of {len(self.columns)} columns {listed([f'{n} {v}' for v, n in of.items() if n], 9)}." if self.columns else "There is no column."]
         if self.joint.verdict != "not testable":
             said.append(f"All columns together: {self.joint.verdict}." + (f" {self.joint.note}." if self.joint.note else ""))
+        if self.outliers is not None and self.outliers.verdict == "more":
+            said.append(self.outliers.sentence)
         if self.loss is not None:
             said.append(f"The {self.loss.name} was {self.loss.before:.3g} and is {self.loss.now:.3g} (change {self.loss.low:+.2g} to {self.loss.high:+.2g}).")
         count = len(self.incidents)
@@ -287,7 +291,7 @@ class Monitor:
             if kind is not None:
                 self.kinds_[name] = kind
         _each(lambda item: self._learn(*item), list(self.kinds_.items()), len(self.reference_))
-        self.look_, self.joint_, self.repeats_ = None, {}, repeats(self.reference_)
+        self.look_, self.joint_, self.odd_, self.repeats_ = None, {}, {}, repeats(self.reference_)
         return self
 
     def _kind(self, name: str, values: pd.Series) -> Kind | None:
@@ -433,6 +437,7 @@ class _Scoring:
         deep = min(len(m.reference_), len(self.window)) >= settings.min_rows and bool(names)
         look = self._look(names, ready) if deep else None
         together = self._joint(look, profiles, faulty) if deep else Joint(verdict="not testable", rows=len(self.window), note="too few rows")
+        odd = self._odd(look, profiles, faulty) if deep else None
         cost = self._loss(look) if deep and lossy else None
         shape = self._slices(look, profiles, faulty, cost) if deep else ()
         incidents, cause, cost = self._incidents(look, columns, faults, faulty, together, cost, shape)
@@ -440,7 +445,7 @@ class _Scoring:
         order = [n for n in dict.fromkeys([*m.reference_, *self.window]) if n in every]
         return Comparison(
             rows={"reference": len(m.reference_), "current": len(self.window)}, columns=tuple(every[n] for n in order), joint=together, quality=tuple(self.found),
-            incidents=incidents, loss=cost[0] if cost else None, slices=shape, cause=cause, min_effect=settings.min_effect, alpha=settings.alpha, unchecked=tuple(self._gaps(every, lossy)),
+            incidents=incidents, loss=cost[0] if cost else None, slices=shape, cause=cause, outliers=odd, min_effect=settings.min_effect, alpha=settings.alpha, unchecked=tuple(self._gaps(every, lossy)),
         )
 
     def _familiar(self, profile: ColumnProfile, window: np.ndarray, values: pd.Series) -> dict[str, float | None]:
@@ -480,6 +485,19 @@ class _Scoring:
         if key not in m.joint_:
             m.joint_[key] = fit_joint(look[0], kinds) if len(kinds) > 1 else None
         return joint(m.joint_[key], look[1], self.settings, SPENT["joint"], 0.0)
+
+    def _odd(self, look, profiles, faulty) -> Outliers:
+        "Rows of the window that are unlike the reference."
+        m = self.m
+        features = tuple(p for p in profiles if p.role == "feature" and p.column not in faulty)
+        key = tuple(p.column for p in features)
+        share = self.settings.outlier_share
+        if len(look[0]) // 2 * share < 1:
+            return Outliers(verdict="not testable", share=share, rows=len(look[1]), note=f"one row in {1 / share:,.0f} cannot be told from half of {len(look[0]):,} rows")
+        if key not in m.odd_:
+            m.odd_[key] = fit_outliers(features, m.joint_.get(key), look[0])
+        rows = look[1].drop(columns="event_id", errors="ignore").rename(columns={"__row": "event_id"})
+        return outliers(features, m.joint_.get(key), m.odd_[key], rows, share, self.settings.alpha * SPENT["quality"], 0.0)
 
     def _loss(self, look):
         "Loss change, losses of both sides, and whether it is a regression."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SEVERITY', 'SPENT', 'watched', 'caveats', 'against', 'allowed', 'apart', 'kinds_of', 'explained', 'monitor', 'watch',
-           'verdicts_in']
+           'outlier_rows', 'verdicts_in']
 
 # %% ../../nbs/10_monitoring/19_monitor.ipynb #dc8e3e69
 from collections.abc import Callable
@@ -27,6 +27,7 @@ from .drift import CHUNKS, ColumnDrift, judge
 from .estimate import Estimate, estimate
 from .incidents import Incident, broken, harm, listed, moved, tickets
 from .joint import Joint, joint, tell_apart
+from .outliers import Outliers, outliers, unusual_of
 from continual_nb.monitoring.performance import (
     Excess,
     Restated,
@@ -217,6 +218,12 @@ def _attributed(together, columns, faults, reference_rows, rows, data: Data) -> 
     return together.model_copy(update={"attribution": told.attribution, "auc": number(told.auc)})
 
 
+def _odd(reference: Profile, rows: pd.DataFrame, monitor: Monitor) -> Outliers:
+    "Count and name the rows that are unlike the reference; they are told, and ring no alarm."
+    features = tuple(c for c in reference.columns if c.role == "feature")
+    return outliers(features, reference.joint, reference.outliers, rows, monitor.outlier_share, monitor.alpha)
+
+
 def kinds_of(data: Data) -> dict[str, str]:
     "Kinds of the feature columns."
     return dict.fromkeys(data.numeric, "numeric") | dict.fromkeys(data.categorical, "categorical") | dict.fromkeys(data.text, "text")
@@ -403,6 +410,7 @@ def monitor(
         joint=together,
         profile=held,
         alarm=alarm,
+        outliers=_odd(reference, rows, monitor) if window is not None and reference is not None and len(rows) else None,
         estimate=_estimate(data, said, accepted, earlier, mature_before, champion) if window is not None and len(rows) else None,
         memory=memory if window is None or reference is None else {
             "reference": _name(reference, champion), "evidence": alarm.by if alarm else {}, "risk": number(risk), "open": left_open,
@@ -436,6 +444,18 @@ def watch(
         windows=YEAR.get(params.windows.every, 12), memory=state.memory, verdicts=verdicts_in(state.ledger),
         reference_rows=_once(lambda: _reference_rows(state, moment, read)) if window and state.reference else None,
     )
+
+
+def outlier_rows(
+    params: Params,
+    moment: Moment,
+    state: State,  # as it came in
+    store: Store,
+) -> pd.DataFrame:  # event, p_value, columns, score; most unusual first
+    "List all outliers of an iteration's window, of which monitoring.json names the first."
+    rows = rows_as_of(store, params.data, moment.cadence, moment.as_of, moment.window.start, moment.window.end) if moment.window else empty_rows(params.data)
+    known = Profile.model_validate(state.reference) if state.reference else Profile(windows=(), iteration=0, rows=0, columns=())
+    return unusual_of(known, rows, params.monitor.outlier_share)
 
 
 def verdicts_in(ledger) -> tuple[dict[str, Any], ...]:

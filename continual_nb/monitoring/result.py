@@ -16,6 +16,7 @@ from .budget import Alarm
 from .estimate import Estimate
 from .incidents import Incident, listed
 from .joint import Joint
+from .outliers import Outliers
 from .profile import Profile
 from .performance import Restated, SliceScore, by_slice, over_windows
 
@@ -47,6 +48,7 @@ class Monitoring(Result):
     profile: Profile | None = None  # the window on the cells of the reference, so that any two windows can be compared later
     alarm: Alarm | None = None  # how near the budget of false alarms is to being spent; None: no budget is kept
     estimate: Estimate | None = None  # what the model is worth without waiting for labels, as far as assumptions go
+    outliers: Outliers | None = None  # rows of the window that are unlike the reference
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 
     def section(self) -> Section:
@@ -123,7 +125,11 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
     if m.estimate is not None:
         kept += (("loss if the probabilities still mean what they meant", f"{m.estimate.as_before:.3f}"), ("loss if only the shares of the outcomes have changed", f"{m.estimate.new_shares:.3f}"),
                  ("what this is worth", "an estimate without labels; it would not notice that the same events now turn out otherwise"))
+    odd, told = m.outliers, ()
+    if odd is not None and odd.verdict != "not testable":
+        told = tuple((u.event, f"{u.p_value:.2g}", " with ".join(u.columns)) for u in odd.top)
     made = (
+        Table(("event", "share of good rows as unusual", "what is unusual"), told, odd.sentence if odd else ""),
         Table(("what", "value"), kept, "Budget of false alarms, and the loss without waiting for labels"),
         Table(
             ("severity", "finding"),

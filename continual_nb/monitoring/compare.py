@@ -32,6 +32,7 @@ from .joint import Joint, fit_joint, joint, sampled, tell_apart
 from .outliers import Outliers, fit_outliers, outliers
 from .profile import ColumnProfile, Role, column_profile, counts
 from .quality import quality
+from .vectors import VectorDrift, fit_all, vector_drift, words_of_change
 
 SPENT = {"quality": 0.05, "joint": 0.15, "slices": 0.1, "loss": 0.05}  # parts of alpha; single columns have the rest
 COMPARED = ("numeric", "categorical", "text")  # kinds that can drift
@@ -180,6 +181,7 @@ class Comparison(Result):
     loss: LossChange | None
     slices: tuple[Slice, ...]  # groups in which something has changed that has not changed elsewhere
     cause: Cause | None  # which law has held, where that was asked
+    contents: tuple[VectorDrift, ...] = ()  # what is written in texts, what embeddings say
     outliers: Outliers | None = None  # rows of the current side that are unlike the reference, by their number from 0
     min_effect: float
     alpha: float
@@ -291,7 +293,7 @@ class Monitor:
             if kind is not None:
                 self.kinds_[name] = kind
         _each(lambda item: self._learn(*item), list(self.kinds_.items()), len(self.reference_))
-        self.look_, self.joint_, self.odd_, self.repeats_ = None, {}, {}, repeats(self.reference_)
+        self.look_, self.joint_, self.odd_, self.vectors_, self.repeats_ = None, {}, {}, None, repeats(self.reference_)
         return self
 
     def _kind(self, name: str, values: pd.Series) -> Kind | None:
@@ -369,6 +371,8 @@ class _Scoring:
         if kind in ("datetime", "identifier"):
             self._time_or_name(name, kind, values)
             return None
+        if kind == "embedding":
+            return self._settle(name, kind, "an embedding: compared as a whole")
         mixed = kinds_mixed(values)
         if mixed > 0.01 and mixed > kinds_mixed(m.reference_[name]) + 0.01:
             self._note(name, "mixed types", "warning", int(mixed * len(values)), f"{name} mixes numbers and words: {mixed:.1%} of its values are of the rarer kind.", mixed)
@@ -436,16 +440,17 @@ class _Scoring:
         faulty = {c for f in faults if f.severity != "note" for c in f.columns}
         deep = min(len(m.reference_), len(self.window)) >= settings.min_rows and bool(names)
         look = self._look(names, ready) if deep else None
-        together = self._joint(look, profiles, faulty) if deep else Joint(verdict="not testable", rows=len(self.window), note="too few rows")
+        said = self._contents(faulty) if min(len(m.reference_), len(self.window)) >= settings.min_rows else ()
+        together = self._joint(look, profiles, faulty, 0.5 if said else 1.0) if deep else Joint(verdict="not testable", rows=len(self.window), note="too few rows")
         odd = self._odd(look, profiles, faulty) if deep else None
         cost = self._loss(look) if deep and lossy else None
         shape = self._slices(look, profiles, faulty, cost) if deep else ()
-        incidents, cause, cost = self._incidents(look, columns, faults, faulty, together, cost, shape)
+        incidents, cause, cost = self._incidents(look, columns, faults, faulty, together, cost, shape, said)
         every = {c.column: c for c in columns} | self.settled
         order = [n for n in dict.fromkeys([*m.reference_, *self.window]) if n in every]
         return Comparison(
             rows={"reference": len(m.reference_), "current": len(self.window)}, columns=tuple(every[n] for n in order), joint=together, quality=tuple(self.found),
-            incidents=incidents, loss=cost[0] if cost else None, slices=shape, cause=cause, outliers=odd, min_effect=settings.min_effect, alpha=settings.alpha, unchecked=tuple(self._gaps(every, lossy)),
+            incidents=incidents, loss=cost[0] if cost else None, slices=shape, cause=cause, contents=said, outliers=odd, min_effect=settings.min_effect, alpha=settings.alpha, unchecked=tuple(self._gaps(every, lossy)),
         )
 
     def _familiar(self, profile: ColumnProfile, window: np.ndarray, values: pd.Series) -> dict[str, float | None]:
@@ -478,13 +483,27 @@ class _Scoring:
         now["__row"] = row
         return m.look_, now
 
-    def _joint(self, look, profiles, faulty) -> Joint:
+    def _contents(self, faulty) -> tuple[VectorDrift, ...]:
+        "Compare texts and embeddings; they and the joint test share its part of alpha."
+        m = self.m
+        if m.vectors_ is None:
+            m.vectors_ = fit_all({n: kind for n, kind in m.kinds_.items() if m.role(n) == "feature"}, m.reference_)
+        asked = [v for v in m.vectors_ if not faulty & set(v.columns)]
+        made = [vector_drift(v, self.window, self.settings, SPENT["joint"] / 2 / len(asked), 0.0) for v in asked]
+        words = lambda v: words_of_change(*(sampled(rows)[v.column] for rows in (m.reference_, self.window))) if v.kind == "text" and v.verdict == "drifted" else ()
+        told = [v.model_copy(update={"words": words(v)}) for v in made]
+        for v in told:
+            if v.column in self.settled:
+                self.settled[v.column] = self.settled[v.column].model_copy(update={"verdict": v.verdict, "effect": v.effect, "low": v.effect, "high": v.effect, "p_value": v.p_value, "p_adjusted": v.p_value})
+        return tuple(told)
+
+    def _joint(self, look, profiles, faulty, part: float = 1.0) -> Joint:
         m = self.m
         kinds = {p.column: p.kind for p in profiles if p.role == "feature" and p.column not in faulty}
         key = tuple(kinds)
         if key not in m.joint_:
             m.joint_[key] = fit_joint(look[0], kinds) if len(kinds) > 1 else None
-        return joint(m.joint_[key], look[1], self.settings, SPENT["joint"], 0.0)
+        return joint(m.joint_[key], look[1], self.settings, SPENT["joint"] * part, 0.0)
 
     def _odd(self, look, profiles, faulty) -> Outliers:
         "Rows of the window that are unlike the reference."
@@ -548,7 +567,7 @@ class _Scoring:
 
     # incidents
 
-    def _incidents(self, look, columns, faults, faulty, together, cost, slices):
+    def _incidents(self, look, columns, faults, faulty, together, cost, slices, contents=()):
         "One incident per cause: faults, then slices, then what is left."
         made = [self._fault(f) for f in faults]
         explained = {name for s in slices for name in s.columns}
@@ -558,7 +577,10 @@ class _Scoring:
         features = sorted((c for c in drifted if c.role == "feature"), key=lambda c: -c.effect)
         others = [c for c in drifted if c.role != "feature"]
         hurt = cost is not None and cost[0].p_value <= self.settings.alpha * SPENT["loss"] and "loss" not in explained
-        blind = together.verdict == "drifted" and not features and not slices
+        told = {c.column for c in features}
+        written = [v for v in contents if v.verdict == "drifted" and not any(c in told for c in (v.column, *self._members(v)))]
+        made += [self._written(v) for v in written]
+        blind = together.verdict == "drifted" and not features and not slices and not written
         swallowed = bool(faulty) and not features
         if faulty and hurt and swallowed:
             made = [i.model_copy(update={"severity": "harm"}) if i.severity == "look" and set(i.columns) & faulty else i for i in made]
@@ -571,6 +593,15 @@ class _Scoring:
             made.append(self._general(look, [], [], False, together, cost, None))
         order = {"harm": 0, "look": 1, "note": 2}
         return tuple(sorted(made, key=lambda i: order[i.severity])), cause, cost
+
+    def _members(self, content: VectorDrift) -> tuple[str, ...]:
+        return next((v.columns for v in self.m.vectors_ if v.column == content.column), ())
+
+    def _written(self, v: VectorDrift) -> Incident:
+        what = "What is written in" if v.kind == "text" else "The embedding"
+        words = f" Words that came (+) or went (-): {', '.join(v.words)}." if v.words else ""
+        return Incident(kind="features", severity="look", title=f"{what} {v.column} has changed", columns=(v.column,), cause="covariate shift", members=(v.column,), action=MEANS["covariate shift"][1],
+                        sentence=f"{what} {v.column} has changed: distance {v.effect:.2f}, p = {v.p_value:.2g}.{words}")
 
     def _fault(self, fault: Incident) -> Incident:
         cause = "unit change" if "unit change" in fault.title else "broken data"

@@ -18,6 +18,7 @@ from ..core.results import Result, Section, Table
 from .columns import Kind, as_numbers, coded
 from .joint import JointReference, fit_joint
 from .outliers import OutlierReference, fit_outliers
+from .vectors import VectorReference, fit_all
 
 LEVELS = 100  # levels up to which each has a cell of its own; above, those with more than this part of the rows
 BUCKETS = 32  # cells that the other levels of a column with many levels share, by the hash of their name
@@ -236,6 +237,7 @@ class Profile(Result):
     columns: tuple[ColumnProfile, ...]  # features in the order of params.yaml, then the label
     joint: JointReference | None = None  # the features together; None in the profile of a single window
     outliers: OutlierReference | None = None  # how unusual good rows are
+    vectors: tuple[VectorReference, ...] = ()  # what is written in texts, what embeddings say
 
     def __add__(self, other: "Profile") -> "Profile":
         "Merge two profiles on the same cells: what was counted apart is what would have been counted together."
@@ -276,7 +278,8 @@ def profile(
     windows = tuple(str(name) for name in rows["window"].unique())
     together = fit_joint(rows, kinds, rows["window"]) if len(rows) else None
     odd = fit_outliers(tuple(c for c in made if c.role == "feature"), together, rows, rows["window"])
-    return Profile(windows=windows, iteration=iteration, rows=len(rows), columns=tuple(made), joint=together, outliers=odd)
+    said = fit_all(kinds, rows, rows["window"]) if len(rows) else ()
+    return Profile(windows=windows, iteration=iteration, rows=len(rows), columns=tuple(made), joint=together, outliers=odd, vectors=said)
 
 # %% ../../nbs/10_monitoring/11_profile.ipynb #dc1a8d2c
 def on_cells(

@@ -18,6 +18,7 @@ from .incidents import Incident, listed
 from .joint import Joint
 from .outliers import Outliers
 from .profile import Profile
+from .vectors import VectorDrift
 from .performance import Restated, SliceScore, by_slice, over_windows
 
 # %% ../../nbs/10_monitoring/17_result.ipynb #975659e2
@@ -48,6 +49,7 @@ class Monitoring(Result):
     profile: Profile | None = None  # the window on the cells of the reference, so that any two windows can be compared later
     alarm: Alarm | None = None  # how near the budget of false alarms is to being spent; None: no budget is kept
     estimate: Estimate | None = None  # what the model is worth without waiting for labels, as far as assumptions go
+    contents: tuple[VectorDrift, ...] = ()  # what is written in texts, what embeddings say
     outliers: Outliers | None = None  # rows of the window that are unlike the reference
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 
@@ -136,6 +138,8 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
             tuple((f.severity, f.sentence) for f in m.findings),
             "Findings about the data",
         ),
+        Table(("text or embedding", "answer", "distance from the reference", "note"), tuple((v.column, v.verdict, "" if v.effect is None else f"{v.effect:.2f}", v.note) for v in m.contents),
+              "What is written in texts, and what embeddings say"),
         Table(
             ("column", "role", "answer", "change", "distance from the reference", "what moved"),
             tuple((c.column, c.role, c.verdict, c.size, around(c), what(c)) for c in columns),

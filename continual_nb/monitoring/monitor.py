@@ -39,7 +39,8 @@ from continual_nb.monitoring.performance import (
 )
 from .profile import ColumnProfile, Profile, column_profile, counts, on_cells
 from .skew import skew
-from .quality import quality
+from .quality import Suspicion, freshness, quality, volume
+from .references import kept, views
 from .vectors import VectorDrift, vector_drift
 from .result import Monitoring
 
@@ -102,11 +103,12 @@ def against(
     pairs: tuple[list[ColumnProfile], list[pd.Series]],  # of `watched`
     monitor: Monitor,  # alpha, min_effect, min_rows
     max_missing_jump: float,  # rise of a column's missing share that counts as broken data
+    beside: list[Suspicion] | None = None,  # of the window as a whole
 ) -> tuple[tuple[Finding, ...], tuple[ColumnDrift, ...]]:
     "Ask of every column whether it is broken or has drifted; each question spends half of alpha."
     cells = [counts(profile, values) for profile, values in zip(*pairs)]
     features = [(p, c, v) for p, c, v in zip(pairs[0], cells, pairs[1]) if p.role == "feature"]
-    broke = quality(*map(list, zip(*features)), monitor, max_missing_jump, SPENT)
+    broke = quality(*map(list, zip(*features)), monitor, max_missing_jump, SPENT, beside)
     return broke, judge(pairs[0], cells, monitor, 1 - SPENT)
 
 # %% ../../nbs/10_monitoring/19_monitor.ipynb #74293794
@@ -153,7 +155,7 @@ def reworded(contents: tuple[VectorDrift, ...], columns: tuple[ColumnDrift, ...]
 
 def apart(together: Joint | None, columns: tuple[ColumnDrift, ...], faults: list[Incident], harmless: bool) -> list[Incident]:
     "Make an incident of a change of all columns together that no single column and no text explains."
-    if together is None or together.verdict != "drifted" or faults or any(c.verdict == "drifted" and c.role == "feature" for c in columns):
+    if together is None or together.verdict != "drifted" or any(f.columns for f in faults) or any(c.verdict == "drifted" and c.role == "feature" for c in columns):
         return []
     what = listed(together.pair) if together.pair else "The features"
     by = f" A classifier tells the sides apart mostly by {listed([n for n, _ in together.attribution[:3]])}." if together.attribution else ""
@@ -233,6 +235,13 @@ def _attributed(together, columns, faults, reference_rows, rows, data: Data) -> 
         return together
     told = tell_apart(reference_rows(), rows, kinds_of(data))
     return together.model_copy(update={"attribution": told.attribution, "auc": number(told.auc)})
+
+
+def _volume(reference: Profile, before: list[dict[str, Any]], rows: pd.DataFrame) -> list[Suspicion]:
+    "Compare the number of rows with that of the windows of the reference and since."
+    features = [c for c in reference.columns if c.role == "feature"]
+    sizes = features[0].table.sum(axis=1).tolist() if features else []
+    return volume([*sizes, *(b["rows"] for b in before)], len(rows))
 
 
 def _odd(reference: Profile, rows: pd.DataFrame, monitor: Monitor) -> Outliers:
@@ -360,6 +369,7 @@ def monitor(
     accepted: Metrics | None,  # what it was worth when it was accepted
     recorded: tuple[Score, ...],  # scores of earlier iterations
     findings: tuple[Finding, ...],  # of ingest
+    span: tuple[pd.Timestamp, pd.Timestamp] | None = None,  # start and end of the window; None: freshness is not asked
     deployed: bool = False,  # whether the champion came with the project
     windows: float = 12,  # windows a year: what the budget of false alarms is shared among
     memory: dict[str, Any] | None = None,  # what the iteration before left: evidence, open incidents
@@ -369,7 +379,7 @@ def monitor(
     "Look at one window: quality first, then drift, then performance; one incident for one cause."
     memory = memory or {}
     known = memory if reference is not None and memory.get("reference") == _name(reference, champion) else {}
-    together, alarm, held, contents = None, None, None, ()
+    together, alarm, held, contents, beside, before = None, None, None, (), (), []
     rows = rows.reset_index(drop=True)
     counted = mature(rows, mature_before)
     said = predict(champion, rows, data) if champion is not None else None
@@ -380,13 +390,16 @@ def monitor(
     if window is not None and reference is not None:
         score = said.score(data) if said is not None else None
         pairs = watched(data, monitor, rows, counted, reference, prediction_reference, score)
-        broke, columns = against(pairs, monitor, max_missing_jump)
-        findings += broke
+        before = known.get("windows", [])
+        broke, columns = against(pairs, monitor, max_missing_jump, _volume(reference, before, rows))
+        gap, stale = freshness(span[0], min(span[1], as_of), rows["event_time"].max(), [b["gap"] for b in before if b["gap"]], len(rows)) if span and len(rows) else (None, ())
+        findings += broke + stale
         faulty = {c for f in broken(findings) if f.severity != "note" for c in f.columns}
         if len(rows):
             together = _together(reference, rows, monitor, faulty)
             contents = tuple(vector_drift(v, rows, monitor, least=CHUNKS) for v in reference.vectors if not faulty & set(v.columns))
             held = on_cells(reference, {c.column: v for c, v in zip(*pairs) if c.role != "prediction"}, window, iteration)
+            beside, before = views(reference, before, held, monitor), kept(before, held, gap)
         columns, together, alarm, contents = allowed(columns, together, faulty, monitor, known.get("evidence", {}), windows, contents)
     performance, lost, slices, left = _worth(data, monitor, rows, counted, said, accepted)
     harmless = lost is not None and lost.skill_loss <= monitor.tolerance
@@ -431,10 +444,11 @@ def monitor(
         profile=held,
         alarm=alarm,
         contents=contents,
+        views=beside,
         outliers=_odd(reference, rows, monitor) if window is not None and reference is not None and len(rows) else None,
         estimate=_estimate(data, said, accepted, earlier, mature_before, champion) if window is not None and len(rows) else None,
         memory=memory if window is None or reference is None else {
-            "reference": _name(reference, champion), "evidence": alarm.by if alarm else {}, "risk": number(risk), "open": left_open,
+            "reference": _name(reference, champion), "evidence": alarm.by if alarm else {}, "risk": number(risk), "open": left_open, "windows": before,
         },
     )
 
@@ -454,7 +468,7 @@ def watch(
     restated = window and hash_ and params.monitor.restate
     return monitor(
         data, params.monitor, max_missing_jump=params.decide.max_missing_jump, iteration=moment.number,
-        window=window.name if window else None, as_of=moment.as_of,
+        window=window.name if window else None, as_of=moment.as_of, span=(window.start, window.end) if window and not moment.cadence.by_rows else None,
         rows=read(window.start, window.end) if window else empty_rows(data),
         earlier=read(moment.cadence.back(window, params.monitor.restate).start, window.start) if restated else empty_rows(data),
         mature_before=ingested.maturity.moment, findings=ingested.findings,

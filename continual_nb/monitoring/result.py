@@ -18,6 +18,7 @@ from .incidents import Incident, listed
 from .joint import Joint
 from .outliers import Outliers
 from .profile import Profile
+from .references import View, side_by_side
 from .vectors import VectorDrift
 from .performance import Restated, SliceScore, by_slice, over_windows
 
@@ -49,6 +50,7 @@ class Monitoring(Result):
     profile: Profile | None = None  # the window on the cells of the reference, so that any two windows can be compared later
     alarm: Alarm | None = None  # how near the budget of false alarms is to being spent; None: no budget is kept
     estimate: Estimate | None = None  # what the model is worth without waiting for labels, as far as assumptions go
+    views: tuple[View, ...] = ()  # the same columns against other references, and several windows as one
     contents: tuple[VectorDrift, ...] = ()  # what is written in texts, what embeddings say
     outliers: Outliers | None = None  # rows of the window that are unlike the reference
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
@@ -146,4 +148,4 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
             f"All {len(m.columns)} columns against the reference" + (": the answers allow for chance only, as the reference has few windows" if chance else ""),
         ),
     )
-    return tuple(table for table in made if table.rows)
+    return tuple(table for table in (*made, *side_by_side(m.columns, m.views)) if table.rows)

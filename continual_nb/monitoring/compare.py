@@ -312,18 +312,9 @@ class Monitor:
         "Compare a window with the reference."
         return _Scoring(self, window).answer()
 
-# %% ../../nbs/10_monitoring/1a_compare.ipynb #e3b90f11
-class _Scoring:
-    "One window on its way through the questions."
-
-    def __init__(self, monitor: Monitor, window: pd.DataFrame):
-        self.m, self.settings = monitor, monitor.settings
-        self.window, twice = named_once(window)
-        self.found: list[Finding] = []
-        self.unchecked: list[str] = []
-        for name in dict.fromkeys([*monitor.twice_, *twice]):
-            self._note(name, "name used twice", "warning", 0, f"{name} is the name of more than one column.")
-        self.settled: dict[str, ColumnDrift] = {}  # columns that cannot be compared, with the reason
+# %% ../../nbs/10_monitoring/1a_compare.ipynb #c1fac32f
+class _Structure:
+    "What is there, and can it be read?"
 
     def _note(self, column, rule, severity, count, sentence, share=None):
         self.found.append(Finding(column=column, rule=rule, count=int(count), share=number(share), severity=severity, sentence=sentence))
@@ -415,48 +406,9 @@ class _Scoring:
             self._note(name, "all missing", "error", len(values), f"{name} has no date left.")
         self._settle(name, kind, "a date: that time passes is no drift")
 
-    def columns(self, ready: dict[str, pd.Series], rest: float):
-        "Verdicts of the single columns, with their profiles and counts."
-        profiles = [self.m.profiles_[n] for n in ready]
-        cells = _each(lambda p: counts(p, ready[p.column]), profiles, len(self.window))
-        plain = lambda note: note.replace("; uncalibrated: no history", "").replace("uncalibrated: no history", "")
-        known = _each(lambda at: self._familiar(profiles[at], cells[at], ready[profiles[at].column]), range(len(profiles)), len(self.window))
-        judged = judge(profiles, cells, self.settings, rest, 0.0)
-        return profiles, cells, tuple(c.model_copy(update={"familiar": k, "note": plain(c.note)}) for c, k in zip(judged, known))
-
-    def answer(self) -> Comparison:
-        "Ask all questions in their order."
-        m, settings = self.m, self.settings
-        ready = self.structure()
-        names = list(ready)
-        lossy = m.label in ready and m.prediction in ready
-        rest = 1 - sum(SPENT.values()) + (0 if lossy else SPENT["loss"])
-        profiles, cells, columns = self.columns(ready, rest)
-        if names and len(self.window):
-            self.found += quality(profiles, cells, [ready[n] for n in names], settings, MISSING_JUMP, SPENT["quality"])
-            self._empty(profiles, cells)
-        self._repeats()
-        faults = broken(tuple(self.found))
-        faulty = {c for f in faults if f.severity != "note" for c in f.columns}
-        deep = min(len(m.reference_), len(self.window)) >= settings.min_rows and bool(names)
-        look = self._look(names, ready) if deep else None
-        said = self._contents(faulty) if min(len(m.reference_), len(self.window)) >= settings.min_rows else ()
-        together = self._joint(look, profiles, faulty, 0.5 if said else 1.0) if deep else Joint(verdict="not testable", rows=len(self.window), note="too few rows")
-        odd = self._odd(look, profiles, faulty) if deep else None
-        cost = self._loss(look) if deep and lossy else None
-        shape = self._slices(look, profiles, faulty, cost) if deep else ()
-        incidents, cause, cost = self._incidents(look, columns, faults, faulty, together, cost, shape, said)
-        every = {c.column: c for c in columns} | self.settled
-        order = [n for n in dict.fromkeys([*m.reference_, *self.window]) if n in every]
-        return Comparison(
-            rows={"reference": len(m.reference_), "current": len(self.window)}, columns=tuple(every[n] for n in order), joint=together, quality=tuple(self.found),
-            incidents=incidents, loss=cost[0] if cost else None, slices=shape, cause=cause, contents=said, outliers=odd, min_effect=settings.min_effect, alpha=settings.alpha, unchecked=tuple(self._gaps(every, lossy)),
-        )
-
-    def _familiar(self, profile: ColumnProfile, window: np.ndarray, values: pd.Series) -> dict[str, float | None]:
-        if profile.kind == "categorical":
-            return familiar(profile, window, None, None)
-        return familiar(profile, window, self.m.sorted_[profile.column], drawn(as_numbers(values, profile.kind)))
+# %% ../../nbs/10_monitoring/1a_compare.ipynb #fc7fdb77
+class _Asked:
+    "The questions beside those of single columns."
 
     def _empty(self, profiles, cells) -> None:
         "Few rows prove little, but no value at all is a fact."
@@ -545,27 +497,9 @@ class _Scoring:
         sides = [cells_of(watched, shape, side, mask) for side, mask in zip(rows, masks)]
         return changed_slices(shape, *sides, settings, SPENT["slices"])[0]
 
-    def _chosen(self, side: pd.DataFrame, query: str) -> np.ndarray:
-        try:
-            return side.eval(query, engine="python").to_numpy(dtype=bool, na_value=False)
-        except Exception as error:
-            raise ContinualError(f"the slice {query!r} cannot be read: {str(error).splitlines()[0]}", "write it as a pandas query over the columns, as \"port == 'EWR' and distance > 1000\"") from error
-
-    def _gaps(self, every, lossy: bool) -> list[str]:
-        "Say what could not be answered."
-        said = []
-        for answer, why in (("inconclusive", "too few rows to tell"), ("not testable", None)):
-            names = [c.column for c in every.values() if c.verdict == answer]
-            if names and why:
-                said.append(f"{listed(names)}: {why}.")
-        for c in every.values():
-            if c.verdict == "not testable":
-                said.append(f"{c.column}: {c.note}.")
-        if not lossy:
-            said.append("What the predictions cost: name the columns with --label and --prediction." if not (self.m.label and self.m.prediction) else "What the predictions cost: label or prediction cannot be read on both sides.")
-        return said
-
-    # incidents
+# %% ../../nbs/10_monitoring/1a_compare.ipynb #b852af0f
+class _Told:
+    "Everything that fired, as one incident per cause."
 
     def _incidents(self, look, columns, faults, faulty, together, cost, slices, contents=()):
         "One incident per cause: faults, then slices, then what is left."
@@ -593,15 +527,6 @@ class _Scoring:
             made.append(self._general(look, [], [], False, together, cost, None))
         order = {"harm": 0, "look": 1, "note": 2}
         return tuple(sorted(made, key=lambda i: order[i.severity])), cause, cost
-
-    def _members(self, content: VectorDrift) -> tuple[str, ...]:
-        return next((v.columns for v in self.m.vectors_ if v.column == content.column), ())
-
-    def _written(self, v: VectorDrift) -> Incident:
-        what = "What is written in" if v.kind == "text" else "The embedding"
-        words = f" Words that came (+) or went (-): {', '.join(v.words)}." if v.words else ""
-        return Incident(kind="features", severity="look", title=f"{what} {v.column} has changed", columns=(v.column,), cause="covariate shift", members=(v.column,), action=MEANS["covariate shift"][1],
-                        sentence=f"{what} {v.column} has changed: distance {v.effect:.2f}, p = {v.p_value:.2g}.{words}")
 
     def _fault(self, fault: Incident) -> Incident:
         cause = "unit change" if "unit change" in fault.title else "broken data"
@@ -638,6 +563,19 @@ class _Scoring:
                 place = place[np.argsort(-np.nan_to_num(np.abs(values - np.nanmedian(values)) if np.isfinite(values).any() else values * 0), kind="stable")]
             made[name] = tuple(int(i) for i in side["__row"].iloc[place[:5]])
         return made
+
+# %% ../../nbs/10_monitoring/1a_compare.ipynb #9ce678b0
+class _Spelled:
+    "An incident in words."
+
+    def _members(self, content: VectorDrift) -> tuple[str, ...]:
+        return next((v.columns for v in self.m.vectors_ if v.column == content.column), ())
+
+    def _written(self, v: VectorDrift) -> Incident:
+        what = "What is written in" if v.kind == "text" else "The embedding"
+        words = f" Words that came (+) or went (-): {', '.join(v.words)}." if v.words else ""
+        return Incident(kind="features", severity="look", title=f"{what} {v.column} has changed", columns=(v.column,), cause="covariate shift", members=(v.column,), action=MEANS["covariate shift"][1],
+                        sentence=f"{what} {v.column} has changed: distance {v.effect:.2f}, p = {v.p_value:.2g}.{words}")
 
     def _slice_incident(self, look, s: Slice, cost) -> Incident:
         m = self.m
@@ -699,6 +637,82 @@ class _Scoring:
         kind = "performance" if hurt else "features" if features or not others else "target" if target else "prediction"
         return Incident(kind=kind, severity="harm" if hurt else "look", title=title, columns=tuple(names), sentence=text.strip(), cause=why, members=members, action=MEANS[why][1],
                         evidence=self._rows(look, names[0] if names else None))
+
+    def _chosen(self, side: pd.DataFrame, query: str) -> np.ndarray:
+        try:
+            return side.eval(query, engine="python").to_numpy(dtype=bool, na_value=False)
+        except Exception as error:
+            raise ContinualError(f"the slice {query!r} cannot be read: {str(error).splitlines()[0]}", "write it as a pandas query over the columns, as \"port == 'EWR' and distance > 1000\"") from error
+
+# %% ../../nbs/10_monitoring/1a_compare.ipynb #574159df
+class _Scoring(_Structure, _Asked, _Told, _Spelled):
+    "One window on its way through the questions."
+
+    def __init__(self, monitor: Monitor, window: pd.DataFrame):
+        self.m, self.settings = monitor, monitor.settings
+        self.window, twice = named_once(window)
+        self.found: list[Finding] = []
+        self.unchecked: list[str] = []
+        for name in dict.fromkeys([*monitor.twice_, *twice]):
+            self._note(name, "name used twice", "warning", 0, f"{name} is the name of more than one column.")
+        self.settled: dict[str, ColumnDrift] = {}  # columns that cannot be compared, with the reason
+
+    def columns(self, ready: dict[str, pd.Series], rest: float):
+        "Verdicts of the single columns, with their profiles and counts."
+        profiles = [self.m.profiles_[n] for n in ready]
+        cells = _each(lambda p: counts(p, ready[p.column]), profiles, len(self.window))
+        plain = lambda note: note.replace("; uncalibrated: no history", "").replace("uncalibrated: no history", "")
+        known = _each(lambda at: self._familiar(profiles[at], cells[at], ready[profiles[at].column]), range(len(profiles)), len(self.window))
+        judged = judge(profiles, cells, self.settings, rest, 0.0)
+        return profiles, cells, tuple(c.model_copy(update={"familiar": k, "note": plain(c.note)}) for c, k in zip(judged, known))
+
+    def answer(self) -> Comparison:
+        "Ask all questions in their order."
+        m, settings = self.m, self.settings
+        ready = self.structure()
+        names = list(ready)
+        lossy = m.label in ready and m.prediction in ready
+        rest = 1 - sum(SPENT.values()) + (0 if lossy else SPENT["loss"])
+        profiles, cells, columns = self.columns(ready, rest)
+        if names and len(self.window):
+            self.found += quality(profiles, cells, [ready[n] for n in names], settings, MISSING_JUMP, SPENT["quality"])
+            self._empty(profiles, cells)
+        self._repeats()
+        faults = broken(tuple(self.found))
+        faulty = {c for f in faults if f.severity != "note" for c in f.columns}
+        deep = min(len(m.reference_), len(self.window)) >= settings.min_rows and bool(names)
+        look = self._look(names, ready) if deep else None
+        said = self._contents(faulty) if min(len(m.reference_), len(self.window)) >= settings.min_rows else ()
+        together = self._joint(look, profiles, faulty, 0.5 if said else 1.0) if deep else Joint(verdict="not testable", rows=len(self.window), note="too few rows")
+        odd = self._odd(look, profiles, faulty) if deep else None
+        cost = self._loss(look) if deep and lossy else None
+        shape = self._slices(look, profiles, faulty, cost) if deep else ()
+        incidents, cause, cost = self._incidents(look, columns, faults, faulty, together, cost, shape, said)
+        every = {c.column: c for c in columns} | self.settled
+        order = [n for n in dict.fromkeys([*m.reference_, *self.window]) if n in every]
+        return Comparison(
+            rows={"reference": len(m.reference_), "current": len(self.window)}, columns=tuple(every[n] for n in order), joint=together, quality=tuple(self.found),
+            incidents=incidents, loss=cost[0] if cost else None, slices=shape, cause=cause, contents=said, outliers=odd, min_effect=settings.min_effect, alpha=settings.alpha, unchecked=tuple(self._gaps(every, lossy)),
+        )
+
+    def _familiar(self, profile: ColumnProfile, window: np.ndarray, values: pd.Series) -> dict[str, float | None]:
+        if profile.kind == "categorical":
+            return familiar(profile, window, None, None)
+        return familiar(profile, window, self.m.sorted_[profile.column], drawn(as_numbers(values, profile.kind)))
+
+    def _gaps(self, every, lossy: bool) -> list[str]:
+        "Say what could not be answered."
+        said = []
+        for answer, why in (("inconclusive", "too few rows to tell"), ("not testable", None)):
+            names = [c.column for c in every.values() if c.verdict == answer]
+            if names and why:
+                said.append(f"{listed(names)}: {why}.")
+        for c in every.values():
+            if c.verdict == "not testable":
+                said.append(f"{c.column}: {c.note}.")
+        if not lossy:
+            said.append("What the predictions cost: name the columns with --label and --prediction." if not (self.m.label and self.m.prediction) else "What the predictions cost: label or prediction cannot be read on both sides.")
+        return said
 
 # %% ../../nbs/10_monitoring/1a_compare.ipynb #ed08cadd
 def by_outcome(losses: list[np.ndarray], label: list[np.ndarray]) -> Parts:

@@ -92,8 +92,7 @@ def test_a_notebook_reads_like_a_page(path):
     code = [c for c in cells if c["cell_type"] == "code"]
     assert any("#| default_exp" in "".join(c["source"]) for c in code)
     assert not any(o.get("output_type") == "error" for c in code for o in c["outputs"])
-    most = 360 if path.name == "1a_compare.ipynb" else 95  # the scorer of `compare` is one class: the next to be split
-    long = [len(c["source"]) for c in code if "#| export" in "".join(c["source"]) and len(c["source"]) > most]
+    long = [len(c["source"]) for c in code if "#| export" in "".join(c["source"]) and len(c["source"]) > 95]
     assert not long, f"an exported cell of {max(long, default=0)} lines: split it"
 
 

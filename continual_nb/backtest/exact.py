@@ -81,7 +81,7 @@ def turn(
     ingested = summarise(params, moment, store, arrival, partition, findings)
     monitoring = watch(params, moment, state, store, ingested)
     proposal = decide(params.decide, monitoring, state, steer)
-    composed = compose_for(params, moment, store, ingested, proposal)
+    composed = compose_for(params, moment, store, ingested, proposal, state.reference)
     training, models = train(params.data, params.train, composed.sets, None if composed.sets else composed.composition.reason)
     content = {hash_: model.content for hash_, model in models.items()}
     evaluation = judge(params, moment, state, composed.composition, composed.evaluation, training, content)

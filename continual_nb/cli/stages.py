@@ -133,12 +133,13 @@ def _suite(project: Project):
 # %% ../../nbs/90_cli/93_stages.ipynb #0413d7ea
 def monitor(project: Project, out: Path) -> str:
     "Compare the window with the reference, and measure the champion on mature labels."
-    from continual_nb.monitoring.monitor import watch
+    from continual_nb.monitoring.monitor import outlier_rows, watch
 
     iteration = project.iteration()
     state, ingested, store = _history(project, iteration)
     answer = watch(project.params(), moment_of(project, iteration), state, store, ingested)
     answer.write(out)
+    write_parquet(out / "outliers.parquet", outlier_rows(project.params(), moment_of(project, iteration), state, store))
     performance = answer.performance
     write_json(out / "metrics.json", {"rows": answer.rows, "mature": answer.mature, "incidents": len(answer.incidents), "drifted": sum(c.verdict == "drifted" for c in answer.columns),
                                       **({"loss": performance.loss, "skill": performance.skill, **performance.values} if performance else {})})
@@ -177,13 +178,14 @@ def compose(project: Project, out: Path) -> str:
     from continual_nb.policy.result import Proposal
 
     iteration = project.iteration()
-    _, ingested, store = _history(project, iteration)
-    made = compose_for(project.params(), moment_of(project, iteration), store, ingested, Proposal.read(project.path("data/work/decide")))
+    state, ingested, store = _history(project, iteration)
+    made = compose_for(project.params(), moment_of(project, iteration), store, ingested, Proposal.read(project.path("data/work/decide")), state.reference)
     made.composition.write(out)
     for name, part in made.sets.items():
         write_parquet(out / "sets" / f"{name}.parquet", part)
     write_parquet(out / "evaluation.parquet", made.evaluation)
     write_parquet(out / "queue.parquet", made.queue)
+    write_parquet(out / "outliers.parquet", made.outliers)
     if made.reference is not None:
         made.reference.write(out)
     return made.composition.answer

@@ -155,6 +155,7 @@ class Monitor(Block):
     min_rows: int = Field(30, ge=2, description="rows below which a column, slice or window is not judged")
     tolerance: float = Field(0.02, ge=0, description="loss of skill that matters (1 is a perfect model, 0 the base rate)")
     restate: int = Field(2, ge=0, description="earlier windows scored again as late labels arrive")
+    outlier_share: float = Field(0.001, gt=0, le=0.05, description="a row is an outlier if at most this share of the reference's rows is as unusual")
 
 
 class Costs(Block):
@@ -294,6 +295,7 @@ class Compose(Block):
     evaluation_share: float = Field(0.5, gt=0, le=1, description="newest share of the newest matured window, kept for evaluation")
     min_rows: int = Field(40, ge=2, description="labelled rows below which no set is composed")
     audit: int = Field(20, ge=0, description="events without a label that are put on the label queue, drawn at random")
+    outliers: Literal["keep", "leave_out", "ask"] = Field("keep", description="rows unlike the reference: keep (train on them), leave_out, or ask (leave out, and put those without a label on the label queue)")
     recipes: dict[str, Recipe] = Field(
         {"refit_all": Recipe(), "refit_recent": Recipe(windows=3)}, description="one challenger per recipe"
     )

@@ -9,8 +9,10 @@ __all__ = ['FEATURES', 'SAMPLE', 'KNOTS', 'OWN', 'PAIRED', 'CAP', 'Scale', 'scal
 
 # %% ../../nbs/10_monitoring/15_joint.ipynb #f7949ef3
 import base64
+import functools
 import math
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +22,7 @@ import pandas as pd
 from ..core.files import number
 from ..core.params import Monitor
 from ..core.results import Result
-from .columns import Kind, as_numbers
+from .columns import Kind, as_numbers, coded
 
 FEATURES = 100  # random Fourier features at most; a tenth of the reference's rows where it is small
 SAMPLE = 20_000  # rows of a chunk or window that are looked at
@@ -53,11 +55,16 @@ def scale_of(values: pd.Series, kind: Kind) -> Scale | None:
     "Learn how a column enters; None where it has nothing to tell."
     about = {"column": str(values.name), "kind": kind, "missing": float(values.isna().mean()) if len(values) else 1.0}
     if kind == "categorical":
-        shares = values.astype("str").value_counts(normalize=True)
-        order = sorted(zip(-shares.to_numpy(), shares.index))[:OWN]
-        if len(shares) < 2 or -order[0][0] < 0.01:
+        code, names = coded(values)
+        sizes = Counter()
+        for name, n in zip(names, np.bincount(code.astype(np.int64) + 1, minlength=len(names) + 1)[1:].tolist()):
+            sizes[name] += n
+        sizes = +sizes
+        order = sorted((-n, name) for name, n in sizes.items())[:OWN]
+        total = sum(sizes.values())
+        if len(sizes) < 2 or -order[0][0] < 0.01 * total:
             return None
-        kept = [(name, -share) for share, name in order if -share >= 0.01]
+        kept = [(name, -n / total) for n, name in order if -n / total >= 0.01]
         return Scale(**about, levels=tuple(n for n, _ in kept), shares=tuple(number(s) for _, s in kept))
     numbers = as_numbers(values, kind)
     known = np.sort(numbers[np.isfinite(numbers)])
@@ -82,7 +89,9 @@ def encoded(
     flat, paired, names, about = [], [], [], []
     for s in scales:
         if s.kind == "categorical":
-            cell = pd.Index(s.levels).get_indexer(rows[s.column].astype("str").fillna("\0missing"))
+            code, known = coded(rows[s.column])
+            own = {level: i for i, level in enumerate(s.levels)}
+            cell = np.array([*(own.get(name, -1) for name in known), -1])[code]
             for i, (level, share) in enumerate(zip(s.levels, s.shares)):
                 flat.append((cell == i) / math.sqrt(2))
                 names.append(f"{s.column}|{level}")
@@ -106,8 +115,13 @@ def encoded(
 # %% ../../nbs/10_monitoring/15_joint.ipynb #ef09949d
 def waves(names: list[str], size: int, bandwidth: float) -> np.ndarray:
     "Draw frequencies (d, size // 2) by the names of the columns: the order of columns and the machine make no difference."
-    drawn = [np.random.RandomState(zlib.crc32(name.encode("utf-8", "surrogatepass"))).standard_normal(size // 2) for name in names]
+    drawn = [_drawn(zlib.crc32(name.encode("utf-8", "surrogatepass")), size // 2) for name in names]
     return np.stack(drawn) / bandwidth if drawn else np.zeros((0, size // 2))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _drawn(seed: int, size: int) -> np.ndarray:
+    return np.random.RandomState(seed).standard_normal(size)
 
 
 def fourier(flat: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
@@ -118,9 +132,12 @@ def fourier(flat: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
 
 def sampled(rows: pd.DataFrame, most: int = SAMPLE) -> pd.DataFrame:
     "Keep a seeded sample of a large frame, in its order."
-    if len(rows) <= most:
-        return rows
-    return rows.iloc[np.sort(np.random.RandomState(7).permutation(len(rows))[:most])]
+    return rows if len(rows) <= most else rows.iloc[_few(len(rows), most)]
+
+
+def _few(rows: int, most: int) -> np.ndarray:
+    "Numbers of the rows of a seeded sample, ascending."
+    return np.arange(rows) if rows <= most else np.sort(np.random.RandomState(7).permutation(rows)[:most])
 
 # %% ../../nbs/10_monitoring/15_joint.ipynb #5b204eed
 def packed(numbers: np.ndarray) -> str:
@@ -171,12 +188,11 @@ def fit_joint(
     size = min(FEATURES, len(together) // 10) // 2 * 2
     if len(scales) < 2 or size < 4:
         return None
-    flat, _, names, about = encoded(scales, sampled(together, 500))
-    bandwidth = _bandwidth(flat)
-    frequencies, found = waves(names, size, bandwidth), []
-    for part in parts:
-        flat, paired, _, _ = encoded(scales, part)
-        found.append((fourier(flat, frequencies), paired))
+    made = [encoded(scales, part) for part in parts]
+    names, about = made[0][2:]
+    bandwidth = _bandwidth(np.concatenate([flat for flat, *_ in made])[_few(len(together), 500)])
+    frequencies = waves(names, size, bandwidth)
+    found = [(fourier(flat, frequencies), paired) for flat, paired, *_ in made]
     m = np.array([len(f) for f, _ in found])
     within = sum((len(f) - 1) * np.cov(f, rowvar=False) for f, _ in found) / max(m.sum() - len(m), 1)
     at = _pairs(len(about))
@@ -190,8 +206,9 @@ def fit_joint(
 def _bandwidth(flat: np.ndarray) -> float:
     "Median distance between rows."
     square = (flat**2).sum(axis=1)
-    distance = np.sqrt(np.clip(square[:, None] + square - 2 * flat @ flat.T, 0, None))
-    return float(np.median(distance[np.triu_indices(len(flat), 1)])) or 1.0
+    apart = (square[:, None] + square - 2 * flat @ flat.T)[~np.tri(len(flat), dtype=bool)]
+    middle = [(len(apart) - 1) // 2, len(apart) // 2]
+    return float(np.sqrt(np.clip(np.partition(apart, middle)[middle], 0, None)).mean()) or 1.0
 
 # %% ../../nbs/10_monitoring/15_joint.ipynb #93c1d427
 @dataclass(frozen=True)
@@ -240,8 +257,8 @@ class Joint(Result):
     note: str = ""
 
 
-def _hotelling(reference: JointReference, features: np.ndarray, effect: float, floor: float, least: int) -> tuple[float, float]:
-    "p-value and effect of the random features."
+def _hotelling(reference: JointReference, features: np.ndarray, floor: float, least: int):
+    "p-value of the random features as a function of the effect that does not matter, and their effect."
     from continual_nb.monitoring.drift import below
 
     d, n, m = reference.features, len(features), reference.rows
@@ -257,14 +274,11 @@ def _hotelling(reference: JointReference, features: np.ndarray, effect: float, f
     away, d = features.mean(axis=0) @ white - (size / m) @ chunks, int(keep.sum())
     scale = 1 / (1 / n + 1 / m)
     squared = scale * float(away @ away)
-    law = spread(chunks, size, n, least)
-    effect = max(effect, floor * math.sqrt(law.trace / 8 / m))
-    if math.isinf(law.history):
-        total = m + n
-        p = 1 - below(squared * (total - d - 1) / (total - 2), d, total - d - 1, 1.0, scale, effect)[0]
-    else:
-        p = 1 - below(squared, law.df, law.history, law.trace / law.df, scale, effect)[0]
-    return float(p), math.sqrt(max(0.0, squared - law.trace) / 8 / scale)
+    law, total = spread(chunks, size, n, least), m + n
+    at = (squared * (total - d - 1) / (total - 2), d, total - d - 1, 1.0) if math.isinf(law.history) else (squared, law.df, law.history, law.trace / law.df)
+    least_seen = floor * math.sqrt(law.trace / 8 / m)
+    p_value = lambda effect: float(1 - below(*at, scale, max(effect, least_seen))[0])
+    return p_value, math.sqrt(max(0.0, squared - law.trace) / 8 / scale)
 
 # %% ../../nbs/10_monitoring/15_joint.ipynb #b2d6c577
 def _products(reference: JointReference, paired: np.ndarray, effect: float, floor: float, least: int):
@@ -317,13 +331,13 @@ def joint(
         rows = rows.assign(**{name: None for name in absent})
     flat, paired, names, about = encoded(reference.scales, rows)
     features = fourier(flat, waves(names, reference.features, reference.bandwidth))
-    test = lambda h: _hotelling(reference, features, h, floor, least)
-    (p1, far), (p2, strong, at, then, now) = test(monitor.min_effect), _products(reference, paired, monitor.min_effect, floor, least)
-    p = min(1.0, 2 * min(p1, p2))
+    beyond, far = _hotelling(reference, features, floor, least)
+    p2, strong, at, then, now = _products(reference, paired, monitor.min_effect, floor, least)
+    p = min(1.0, 2 * min(beyond(monitor.min_effect), p2))
     certain = p2 <= monitor.alpha * share / 2
     answer = "drifted" if p <= monitor.alpha * share else "inconclusive"
     if answer == "inconclusive" and monitor.min_effect > 0:
-        high = solve(lambda h: np.array([1 - test(float(h[0]))[0]]), monitor.alpha, 1)[0]
+        high = solve(lambda h: np.array([1 - beyond(float(h[0]))]), monitor.alpha, 1)[0]
         answer = "stable" if high <= monitor.min_effect else answer
     pair = tuple(about[i] for i in at) if certain else None
     said = f"{pair[0]} and {pair[1]} belong together in another way: correlation {then:+.2f} before, {now:+.2f} now" if pair else ""

@@ -16,7 +16,10 @@ from .budget import Alarm
 from .estimate import Estimate
 from .incidents import Incident, listed
 from .joint import Joint
+from .outliers import Outliers
 from .profile import Profile
+from .references import View, side_by_side
+from .vectors import VectorDrift
 from .performance import Restated, SliceScore, by_slice, over_windows
 
 # %% ../../nbs/10_monitoring/17_result.ipynb #975659e2
@@ -47,6 +50,9 @@ class Monitoring(Result):
     profile: Profile | None = None  # the window on the cells of the reference, so that any two windows can be compared later
     alarm: Alarm | None = None  # how near the budget of false alarms is to being spent; None: no budget is kept
     estimate: Estimate | None = None  # what the model is worth without waiting for labels, as far as assumptions go
+    views: tuple[View, ...] = ()  # the same columns against other references, and several windows as one
+    contents: tuple[VectorDrift, ...] = ()  # what is written in texts, what embeddings say
+    outliers: Outliers | None = None  # rows of the window that are unlike the reference
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 
     def section(self) -> Section:
@@ -123,17 +129,23 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
     if m.estimate is not None:
         kept += (("loss if the probabilities still mean what they meant", f"{m.estimate.as_before:.3f}"), ("loss if only the shares of the outcomes have changed", f"{m.estimate.new_shares:.3f}"),
                  ("what this is worth", "an estimate without labels; it would not notice that the same events now turn out otherwise"))
+    odd, told = m.outliers, ()
+    if odd is not None and odd.verdict != "not testable":
+        told = tuple((u.event, f"{u.p_value:.2g}", " with ".join(u.columns)) for u in odd.top)
     made = (
+        Table(("event", "share of good rows as unusual", "what is unusual"), told, odd.sentence if odd else ""),
         Table(("what", "value"), kept, "Budget of false alarms, and the loss without waiting for labels"),
         Table(
             ("severity", "finding"),
             tuple((f.severity, f.sentence) for f in m.findings),
             "Findings about the data",
         ),
+        Table(("text or embedding", "answer", "distance from the reference", "note"), tuple((v.column, v.verdict, "" if v.effect is None else f"{v.effect:.2f}", v.note) for v in m.contents),
+              "What is written in texts, and what embeddings say"),
         Table(
             ("column", "role", "answer", "change", "distance from the reference", "what moved"),
             tuple((c.column, c.role, c.verdict, c.size, around(c), what(c)) for c in columns),
             f"All {len(m.columns)} columns against the reference" + (": the answers allow for chance only, as the reference has few windows" if chance else ""),
         ),
     )
-    return tuple(table for table in made if table.rows)
+    return tuple(table for table in (*made, *side_by_side(m.columns, m.views)) if table.rows)

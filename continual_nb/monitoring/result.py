@@ -8,6 +8,7 @@ __all__ = ['Monitoring', 'summary', 'together', 'worth', 'tables', 'details']
 # %% ../../nbs/10_monitoring/17_result.ipynb #adbf60d9
 from typing import Any, ClassVar, Literal
 
+from ..core.calibration import Correctable
 from ..core.ingest import Finding
 from ..core.metrics import Metrics, Score
 from ..core.results import Result, Section, Table
@@ -47,6 +48,7 @@ class Monitoring(Result):
     profile: Profile | None = None  # the window on the cells of the reference, so that any two windows can be compared later
     alarm: Alarm | None = None  # how near the budget of false alarms is to being spent; None: no budget is kept
     estimate: Estimate | None = None  # what the model is worth without waiting for labels, as far as assumptions go
+    correctable: Correctable | None = None  # what correcting the champion's answers would save on this window; None: cannot be told
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 
     def section(self) -> Section:

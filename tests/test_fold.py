@@ -22,6 +22,9 @@ def test_the_fold_gives_what_the_pipeline_gave(twice):
     for part, name in (("monitoring", "monitoring.json"), ("proposal", "proposal.json"), ("composition", "composition.json"), ("training", "training.json"), ("evaluation", "evaluation.json")):
         for turn, record in zip(turns, records(twice, name)):
             assert json.loads(json.dumps(getattr(turn, part).to_dict())) == record, f"{part} of {turn.moment.name}"
+    for view, name in (("impact", "impact.json"), ("hindsight", "hindsight.json"), ("trust", "trust.json")):
+        for turn, record in zip(turns, records(twice, name)):
+            assert json.loads(getattr(turn.looking_back(params), view).to_json()) == record, f"{view} of {turn.moment.name}"
     assert [turn.state.card.champion for turn in turns] == [outcome["champion"] for outcome in sealed]
     assert any(turn.outcome.answer == "promoted" for turn in turns)
 

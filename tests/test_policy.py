@@ -167,7 +167,7 @@ def orders(turn: bool = True, delay: str = "12h", seed: int = 11, weeks: int = 1
     frame["returned"] = (draw.random(n) < 1 / (1 + np.exp(-effect * frame.price))).astype(int)
     params = Params(
         project="orders", data=Data(source="orders", time="when", label="returned", label_delay=delay, numeric=("price",), categorical=("shop",)), windows=Windows(every="week"),
-        decide=Decide(costs=Costs(loss=1.0, update=20, review=5)), train=Train(model="linear"), compose=Compose(recipes={"all": Recipe(), "recent": Recipe(windows=1)}), backtest=Backtest(engine="threading"),
+        decide=Decide(recalibrate=None, costs=Costs(loss=1.0, update=20, review=5)), train=Train(model="linear"), compose=Compose(recipes={"all": Recipe(), "recent": Recipe(windows=1)}), backtest=Backtest(engine="threading"),
     )
     return params, delivered(frame, params.data)
 

@@ -49,6 +49,9 @@ def make(project: Path, number=3, text="carrier", answer="pending", **outcome) -
         worth="0.012 less loss per flight (95 % interval 0.006 to 0.018): about 970 a month at the stated cost of 0.20.",
         unchecked=["How the model does on cancelled flights: they have no label.", "Slice carrier=OO: 12 rows are too few to judge."],
     ) | outcome)
+    write_json(project / "data/work/promote/impact.json", {"in_words": f"2 updates so far saved about 900 against having stopped with {text} (between 300 and 1,500)."})
+    write_json(project / "data/work/promote/hindsight.json", {})
+    write_json(project / "data/work/promote/trust.json", {"score": 62.5})
     return project
 
 
@@ -146,7 +149,8 @@ def test_the_notebook_can_be_run_again_by_hand(written):
     notebook = nbformat.read(written / "report.ipynb", as_version=4)
     nbformat.validate(notebook)
     assert [cell.id for cell in notebook.cells][3:] == [
-        "head", "objective", "ingested", "monitoring", "proposal", "composition", "training", "evaluation", "outcome", "feedback", "earlier", "provenance"]
+        "head", "objective", "ingested", "monitoring", "proposal", "composition", "training", "evaluation", "outcome", "impact", "hindsight", "trust",
+        "feedback", "earlier", "provenance"]
     assert notebook.cells[1].metadata.tags == ["parameters"]
 
 
@@ -270,6 +274,18 @@ def test_every_answer_has_its_word(standins, tmp_path, answer):
     assert "Ada (name unverified)" in shown and "(name unverified)" not in head_html(record.head.model_copy(update={"verified": True})) and "Asked of you" not in shown
 
 
+def test_what_updates_have_been_worth_is_on_the_first_screen_and_in_the_index(standins, tmp_path):
+    from continual_nb.reporting import site
+    from continual_nb.reporting.record import Record, head_html
+
+    record = Record.load(make(tmp_path, answer="kept"))
+    assert "<dt>Worth so far</dt><dd>2 updates so far saved about 900" in head_html(record.head) and record.summary.trust == 62.5
+    write_json(tmp_path / "reports/003-2013-03/summary.json", record.summary.to_dict())
+    site.write(tmp_path / "reports", "Late flights")
+    index = (tmp_path / "reports/index.html").read_text()
+    assert "2 updates so far saved about 900" in index and "62 of 100" in index
+
+
 def test_no_data_has_its_word(standins, tmp_path):
     from continual_nb.reporting.record import Record
 
@@ -322,6 +338,7 @@ def test_the_parts_have_the_fields_that_the_report_reads():
         "continual_nb.evaluation.result:Evaluation": {"answer", "reason"},
         "continual_nb.decisions.result:Outcome": {"answer", "verdict", "asked", "worth", "by", "verified", "reason", "champion", "unchecked",
                                                   "automatic", "evidence"},
+        "continual_nb.decisions.trust:Trust": {"score"},
     }
     code = ("import sys, json; from importlib import import_module; module, _, kind = sys.argv[1].partition(':');"
             "part = getattr(import_module(module), kind); print(json.dumps([part.file, *part.model_fields]))")

@@ -13,13 +13,16 @@ import pandas as pd
 
 from ..composition.compose import compose_for
 from ..composition.result import Composition
+from ..core.calibration import RECALIBRATE
 from ..core.files import sha256
 from ..core.ingest import Delivery, Ingested, ingest, snapshot, summarise
+from ..core.models import load
 from ..core.params import Params
 from ..core.state import State
 from ..core.store import Store
 from ..core.windows import Cadence, Moment, Window
 from ..decisions.decision import Decision
+from ..decisions.lookback import Lookback, look_back
 from ..decisions.promote import promote
 from ..decisions.recommend import Recommendation, automatic, recommend
 from ..decisions.result import Outcome
@@ -47,6 +50,10 @@ class Turn:
     evaluation: Evaluation
     outcome: Outcome
     state: State  # as it went out
+
+    def looking_back(self, params: Params) -> Lookback:
+        "What all decisions up to this one have been worth, as the stage promote writes it."
+        return look_back(self.state.ledger, params)
 
 
 Signer = Callable[[Recommendation, str | None, dict[str, str], str], Decision]  # advice, champion, evidence, as-of
@@ -81,8 +88,10 @@ def turn(
     ingested = summarise(params, moment, store, arrival, partition, findings)
     monitoring = watch(params, moment, state, store, ingested)
     proposal = decide(params.decide, monitoring, state, steer)
-    composed = compose_for(params, moment, store, ingested, proposal, state.reference)
-    training, models = train(params.data, params.train, composed.sets, None if composed.sets else composed.composition.reason)
+    champion = state.champion()
+    composed = compose_for(params, moment, store, ingested, proposal, champion, state.reference)
+    frozen = load(state.models[champion.hash], champion.hash) if RECALIBRATE in composed.sets else None
+    training, models = train(params.data, params.train, composed.sets, None if composed.sets else composed.composition.reason, champion=frozen)
     content = {hash_: model.content for hash_, model in models.items()}
     evaluation = judge(params, moment, state, composed.composition, composed.evaluation, training, content)
     evidence = {type(part).file: sha256(part.to_json()) for part in (monitoring, proposal, composed.composition, training, evaluation)}

@@ -76,13 +76,12 @@ def said(found) -> list[str]:
 def ledger(project: Project) -> tuple[Any, Any, Any]:  # Hindsight, Impact, Trust
     "Look back on the sealed decisions."
     from continual_nb.core.state import read_state
-    from continual_nb.decisions.hindsight import hindsight
-    from continual_nb.decisions.impact import impact
-    from continual_nb.decisions.trust import trust
+    from continual_nb.decisions.lookback import look_back
 
     sealed = project.is_sealed() and project.path("data/state/out").exists()
     state, params = read_state(project.path("data/state/out" if sealed else "data/state/in")), project.params()
-    return tuple(look(state.ledger, params) for look in (hindsight, impact, trust))
+    found = look_back(state.ledger, params)
+    return found.hindsight, found.impact, found.trust
 
 
 def proposed(project: Project) -> str:

@@ -203,12 +203,13 @@ def open_(project, window, again, urgent):
 @click.option("--by", required=True, help="Your name.")
 @click.option("--reason", required=True, help="Why the policy is overruled.")
 @click.option("--to", "target", help="rollback: the first digits of the earlier champion's hash.")
+@click.option("--means", type=click.Choice(["retrain", "recalibrate", "refresh reference"]), help="improve: train new models (as without it), correct the champion's answers, or measure drift against newer windows.")
 @command()
-def steer(project, action, by, reason, target):
+def steer(project, action, by, reason, target, means):
     "Overrule the policy's proposal for this iteration."
     from continual_nb.cli.ratchet import steer
 
-    steer(project, action, by, reason, target)
+    steer(project, action, by, reason, target, means)
     return {"action": action, "said": [f"this iteration is steered to {action}", "next: dvc repro"]}, 0
 
 

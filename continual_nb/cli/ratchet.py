@@ -196,15 +196,17 @@ def _track(project: Project) -> None:
     project.dvc("add", *DVC_OWNED)
 
 # %% ../../nbs/90_cli/94_ratchet.ipynb #f1def3fb
-def steer(project: Project, action: str, by: str, reason: str, target: str | None = None) -> None:
+def steer(project: Project, action: str, by: str, reason: str, target: str | None = None, means: str | None = None) -> None:
     "Overrule the policy's proposal for this iteration."
     from continual_nb.policy.result import Steer
 
     _open_and_pending(project)
     _named(project, by, reason)
+    if means and action != "improve":
+        raise ContinualError(f"{action!r} has no means to choose from", "give --means with `continual steer improve` only")
     if target:
         target = _champion_named(project, target)
-    write_bytes(project.path("data/steer.yaml"), steer_yaml(Steer(action=action, by=by, reason=reason, target=target)))
+    write_bytes(project.path("data/steer.yaml"), steer_yaml(Steer(action=action, by=by, reason=reason, target=target, means=means)))
 
 
 def _champion_named(project: Project, short: str) -> str:
@@ -277,7 +279,7 @@ def stale_stages(project: Project, target: str | None = None) -> list[str]:
     return [name for name in json.loads(project.dvc(*words).stdout or "{}") if name in STAGES or name.endswith(".dvc")]
 
 # %% ../../nbs/90_cli/94_ratchet.ipynb #7fd3e830
-RECORD = (*EVIDENCE, "data/work/promote/outcome.json", "data/decision.yaml", "data/steer.yaml", "data/iteration.yaml", "dvc.lock")
+RECORD = (*EVIDENCE, *(f"data/work/promote/{name}.json" for name in ("outcome", "impact", "hindsight", "trust")), "data/decision.yaml", "data/steer.yaml", "data/iteration.yaml", "dvc.lock")
 DVC_OWNED = ("data/state/in", "data/store")  # Git keeps their pointers; in a new project also the empty first ones
 TRACKED = ("dvc.lock", "dvc.yaml", "params.yaml", "expectations.yaml", "objective.md", "reports", ".dvc/config", ".dvcignore", ".gitignore",
            "data/*.yaml", "data/*.dvc", "data/.gitignore", "data/code.zip", "data/feedback.jsonl", "data/state/*.dvc", "data/state/.gitignore")  # what people keep beside these is theirs

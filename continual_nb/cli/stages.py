@@ -179,7 +179,7 @@ def compose(project: Project, out: Path) -> str:
 
     iteration = project.iteration()
     state, ingested, store = _history(project, iteration)
-    made = compose_for(project.params(), moment_of(project, iteration), store, ingested, Proposal.read(project.path("data/work/decide")), state.reference)
+    made = compose_for(project.params(), moment_of(project, iteration), store, ingested, Proposal.read(project.path("data/work/decide")), state.champion(), state.reference)
     made.composition.write(out)
     for name, part in made.sets.items():
         write_parquet(out / "sets" / f"{name}.parquet", part)
@@ -194,12 +194,16 @@ def compose(project: Project, out: Path) -> str:
 def train(project: Project, out: Path) -> str:
     "Train one challenger per composed set."
     from continual_nb.composition.result import Composition
+    from continual_nb.core.calibration import RECALIBRATE
+    from continual_nb.core.models import load
     from continual_nb.training.train import train
 
     params = project.params()
     composition = Composition.read(project.path("data/work/compose"))
     sets = {card.name: read_parquet(project.path(f"data/work/compose/sets/{card.name}.parquet")) for card in composition.sets}
-    training, models = train(params.data, params.train, sets, None if sets else composition.reason)
+    state = _state(project, project.iteration()) if RECALIBRATE in sets else None
+    champion = load(state.models[state.card.champion], state.card.champion) if state else None
+    training, models = train(params.data, params.train, sets, None if sets else composition.reason, champion=champion)
     training.write(out)
     for hash_, model in models.items():
         write_bytes(out / f"{hash_}.skops", model.content)
@@ -239,10 +243,8 @@ def promote(project: Project, out: Path) -> str:
     from continual_nb.core.params import read_yaml
     from continual_nb.core.state import write_state
     from continual_nb.decisions.decision import Decision
-    from continual_nb.decisions.hindsight import hindsight
-    from continual_nb.decisions.impact import impact
+    from continual_nb.decisions.lookback import look_back
     from continual_nb.decisions.promote import promote
-    from continual_nb.decisions.trust import trust
     from continual_nb.evaluation.result import Evaluation
     from continual_nb.monitoring.result import Monitoring
     from continual_nb.policy.result import Proposal
@@ -257,8 +259,8 @@ def promote(project: Project, out: Path) -> str:
         _challengers(project), reference, heard(project),
     )
     outcome.write(out)
-    for look_back in (impact, hindsight, trust):  # what all decisions so far have been worth: pure functions of the ledger that goes out
-        look_back(after.ledger, project.params()).write(out)
+    for found in look_back(after.ledger, project.params()):
+        found.write(out)
     state_out = project.path("data/state/out")
     for left in state_out.parent.glob(".out-*"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)

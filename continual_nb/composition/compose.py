@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 
 from .result import Check, Composition, SetCard
+from ..core.calibration import RECALIBRATE
 from ..core.ingest import Ingested
 from ..core.params import Compose, Data, Monitor, Params
 from ..core.replay import training_rows
+from ..core.state import Champion
 from ..core.store import Store, empty_rows, rows_as_of
 from ..core.windows import Cadence, Moment, Window
 from ..monitoring.outliers import unusual_of
 from ..monitoring.profile import Profile, profile
-from ..policy.result import Proposal
+from ..policy.result import TRAINS, Proposal
 
 # %% ../../nbs/30_composition/39_compose.ipynb #675d5b7c
 @dataclass(frozen=True)
@@ -41,11 +43,15 @@ def read_from(
     window: Window,  # the iteration's
     mature_before: pd.Timestamp | None,
     training: bool,  # whether training sets will be composed
+    reference: bool = False,  # whether a new reference will be
+    learned_until: pd.Timestamp | None = None,  # a correction of the champion learns from later events alone
 ) -> pd.Timestamp | None:  # event time to read from; None: from the beginning
     "Return the start of the history that these sets need."
     newest = cadence.holding(min(mature_before or window.start, window.start)) if not cadence.by_rows else cadence.back(window, 1)
     if not training:
-        return cadence.back(newest, 1).start
+        back = max(monitor.reference_windows if reference else 1, params.recalibrate.windows or 1 if learned_until else 1)
+        asked = cadence.back(newest, back).start if not (reference and cadence.by_rows) else None
+        return asked
     asked = [recipe.windows for recipe in params.recipes.values()]
     if None in asked or cadence.by_rows:
         return None
@@ -112,10 +118,12 @@ def compose(
     mature_before: pd.Timestamp | None,
     as_of: pd.Timestamp,
     iteration: int,
-    training: bool,  # whether this iteration is to improve
+    training: bool,  # whether new models are to be trained
+    learned_until: pd.Timestamp | None = None,  # the champion's answers are to be corrected on events after this, and no model is trained
+    refreshed: bool = False,  # nothing but the reference is to be replaced
     known: Profile | None = None,  # the reference, for rows that are unlike it; None: none is left out
 ) -> Composed:
-    "Compose the evaluation set and, if the iteration is to improve, one training set per recipe."
+    "Compose the evaluation set and, if the iteration is to improve, one training set per recipe, or the rows for a correction."
     if mature_before is None:
         return _nothing(data, "No labels are old enough to be a fair sample, so there is nothing to train on or to measure with.")
     evaluation = newest_cohort(rows, params, mature_before).assign(reason="evaluation")
@@ -125,14 +133,23 @@ def compose(
     queue = _queue(rows, mature_before, params, odd)
     cards = {"evaluation": _card("evaluation", evaluation), "queue": len(queue)}
     where = f"{len(evaluation):,} events from {evaluation['window'].iloc[0]} are kept for evaluation"
-    if not training:
+    if refreshed:
+        made = _reference(data, monitor, rows, mature_before, iteration)
+        reason = f"{where}; a new reference was composed of {made.windows[0]} to {made.windows[-1]}, and no training set, since the model stays."
+        return Composed(Composition(answer="reference only", reason=reason, sets=(), left_out={}, checks=(), **cards), {}, evaluation, queue, odd, made)
+    if not training and learned_until is None:
         reason = f"{where}; no training set was composed, since this iteration is not to improve the model."
         return Composed(Composition(answer="evaluation only", reason=reason, sets=(), left_out={}, checks=(), **cards), {}, evaluation, queue)
     kept = rows[~rows["event_id"].isin(set(odd["event_id"])).to_numpy()] if len(odd) else rows
-    sets = {name: training_rows(kept, recipe, evaluation["event_time"].min(), mature_before) for name, recipe in params.recipes.items()}
+    begins = evaluation["event_time"].min()
+    if learned_until is None:
+        sets = {name: training_rows(kept, recipe, begins, mature_before) for name, recipe in params.recipes.items()}
+    else:
+        sets = {RECALIBRATE: training_rows(kept[(kept["event_time"] > learned_until).to_numpy()], params.recalibrate, begins, mature_before)}
     sets = {name: part for name, part in sets.items() if len(part) >= params.min_rows}
     if not sets:
-        reason = f"{where}, but fewer than {params.min_rows} labelled events lie before them: no training set can be composed."
+        new = "" if learned_until is None else " and are new to the model"
+        reason = f"{where}, but fewer than {params.min_rows} labelled events lie before them{new}: no training set can be composed."
         return Composed(Composition(answer="not enough data", reason=reason, sets=(), left_out={}, checks=(), **cards), {}, evaluation, queue)
     checks = leak_checks(sets, evaluation, data, as_of)
     said = ", ".join(f"{name} ({len(part):,} rows)" for name, part in sets.items())
@@ -147,15 +164,18 @@ def compose_for(
     store: Store,  # this iteration's arrival included
     ingested: Ingested,
     proposal: Proposal,
+    champion: Champion | None = None,  # in production: what it has learned from tells which rows are new to it
     reference: dict | None = None,  # the state's, for rows that are unlike it
 ) -> Composed:
     "Compose the sets of an iteration, reading no more of the history than its recipes ask for."
-    training, mature, rows = proposal.action == "improve", ingested.maturity.moment, empty_rows(params.data)
+    improves, mature, rows = proposal.action == "improve", ingested.maturity.moment, empty_rows(params.data)
+    training, refreshed = improves and proposal.means in TRAINS, improves and proposal.means == "refresh reference"
+    until = pd.Timestamp(champion.trained_until) if champion is not None and improves and proposal.means == RECALIBRATE else None
     if moment.window:
-        start = read_from(params.compose, params.monitor, moment.cadence, moment.window, mature, training)
+        start = read_from(params.compose, params.monitor, moment.cadence, moment.window, mature, training, refreshed, until)
         rows = rows_as_of(store, params.data, moment.cadence, moment.as_of, start, moment.window.end)
     known = Profile.model_validate(reference) if reference and params.compose.outliers != "keep" else None
-    return compose(params.data, params.compose, params.monitor, rows, mature, moment.as_of, moment.number, training, known)
+    return compose(params.data, params.compose, params.monitor, rows, mature, moment.as_of, moment.number, training, until, refreshed, known)
 
 
 def _nothing(data: Data, reason: str) -> Composed:

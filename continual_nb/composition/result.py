@@ -38,7 +38,7 @@ class Composition(Result):
     "What the sets hold and what was left out."
 
     file: ClassVar[str] = "composition.json"
-    answer: Literal["composed", "evaluation only", "not enough data"]
+    answer: Literal["composed", "evaluation only", "reference only", "not enough data"]
     reason: str
     sets: tuple[SetCard, ...]
     evaluation: SetCard | None

@@ -163,6 +163,7 @@ class Costs(Block):
 
     loss: float = Field(0.2, ge=0, description="money lost per event and unit of loss (log loss, or absolute error)")
     update: float = Field(150, ge=0, description="money for one attempt at an update: training and what hangs on it")
+    recalibrate: float = Field(10, ge=0, description="money for one attempt at correcting the champion's answers instead")
     rollout: float = Field(0, ge=0, description="money for putting a new model in place, beside the attempt")
     review: float = Field(40, ge=0, description="money for one look by a person")
     label: float = Field(0.5, ge=0, description="money for one label that a person is asked for")
@@ -171,6 +172,11 @@ class Costs(Block):
     def change(self) -> float:
         "Money for an update that goes through: attempt, review, rollout."
         return self.update + self.review + self.rollout
+
+    @property
+    def correction(self) -> float:
+        "Money for a corrected champion that goes through: attempt, review, rollout."
+        return self.recalibrate + self.review + self.rollout
 
 # %% ../../nbs/00_core/03_params.ipynb #e8e3b5fd
 class Debt(Block):
@@ -278,6 +284,8 @@ class Decide(Block):
     horizon: int = Field(3, ge=1, description="windows over which an update is expected to pay")
     max_missing_jump: float = Field(0.1, ge=0, le=1, description="rise of a column's missing share that counts as broken data")
     shrink: float = Field(1.0, gt=0, le=1.5, description="promised gains are multiplied by this; `continual ledger --propose` learns it from what became of earlier promises")
+    recalibrate: float | None = Field(0.5, gt=0, description="share of the loss since acceptance that correcting the champion's answers must bring back to be tried before a training; null: never")
+    refresh_after: int | None = Field(3, ge=1, description="windows in a row with drift that has done no harm, after which a new reference is proposed; null: never")
     costs: Costs = Costs()
     trigger: Trigger = Trigger()
 
@@ -299,11 +307,14 @@ class Compose(Block):
     recipes: dict[str, Recipe] = Field(
         {"refit_all": Recipe(), "refit_recent": Recipe(windows=3)}, description="one challenger per recipe"
     )
+    recalibrate: Recipe = Recipe(windows=1)
 
     @field_validator("recipes")
     @classmethod
     def _names(cls, value):
         for name in value:
+            if name == "recalibrate":
+                raise ValueError("recalibrate is no recipe of a training; its rows are those of compose.recalibrate")
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
                 raise ValueError(f"recipe name {name!r} must be lower-case letters, digits and underscores")
         return value
@@ -334,6 +345,7 @@ class Mandate(Block):
     first: bool = Field(True, description="put the first champion in place")
     promote: bool = Field(True, description="promote a challenger that passed every gate")
     rollback: bool = Field(False, description="go back to a replaced champion")
+    refresh: bool = Field(True, description="measure drift against newer windows, with the model as it is")
     trust: Literal["written", "earned"] = Field("written", description="written: these permissions hold as they stand; earned: each needs the level automatic as well, see `continual ledger`")
     for_people: float = Field(0.1, ge=0, le=1, description="earned: share of decisions that are left to people all the same, drawn by iteration")
 
@@ -357,8 +369,8 @@ class When(Block):
 
     events: tuple[Literal["asked", "sealed"], ...] = Field((), description="asked (a decision waits for a person), sealed (it is made)")
     actions: tuple[Literal["continue", "inspect", "improve", "rollback"], ...] = Field((), description="continue, inspect, improve, rollback")
-    answers: tuple[Literal["pending", "stale", "refused", "promoted", "kept", "rolled back", "deferred", "no data"], ...] = Field(
-        (), description="pending, stale, refused, promoted, kept, rolled back, deferred, no data"
+    answers: tuple[Literal["pending", "stale", "refused", "promoted", "kept", "rolled back", "refreshed", "deferred", "no data"], ...] = Field(
+        (), description="pending, stale, refused, promoted, kept, rolled back, refreshed, deferred, no data"
     )
     severities: tuple[Literal["harm", "look", "note"], ...] = Field((), description="an incident of one of these: harm, look, note")
 

@@ -44,6 +44,11 @@ class Impact(Result):
     spent: float = 0.0  # on attempts, reviews and rollouts since the first champion, by the prices of params.yaml
     by_window: tuple[tuple[str, float, float], ...] = ()  # window, money saved against the frozen first model, standard error
 
+    @property
+    def in_words(self) -> str:
+        "The headline: what all updates have been worth so far, with its interval, or why nobody can say."
+        return _said(self)
+
     def section(self) -> Section:
         "Say what the updates were worth, and draw it as it grew."
         return Section("What the updates have been worth", _said(self), (self.plot(),) if self.by_window else (), _table(self),
@@ -107,7 +112,9 @@ def impact(ledger: tuple[Entry, ...], params: Params) -> Impact:
     half = 1.96 * math.sqrt(sum(errors[c] ** 2 for c in frozen))
     money = sum(part for _, part in frozen.values())
     after = [turn for turn in turns if turn["decision"]["previous"]]
-    spent = sum((t["proposal"]["action"] == "improve") * (costs.update + costs.review) + (t["proposal"]["action"] == "inspect") * costs.review for t in after) + costs.rollout * len(updates)
+    attempt = {"recalibrate": costs.recalibrate, "refresh reference": 0.0}  # beside the review; a training costs the most
+    upkeep = {"improve": lambda means: attempt.get(means, costs.update) + costs.review, "inspect": lambda means: costs.review}
+    spent = sum(upkeep.get(t["proposal"]["action"], lambda means: 0.0)(t["proposal"].get("means")) for t in after) + costs.rollout * len(updates)
     return Impact(first=first, updates=tuple(updates), money=number(money), money_low=number(money - half), money_high=number(money + half), spent=number(spent),
                   by_window=tuple((window, number(part), number(errors[cohort])) for cohort, (window, part) in frozen.items()))
 
@@ -121,12 +128,18 @@ def _said(i: Impact) -> str:
     if i.first is None:
         return "There is no model yet, so nothing has been gained or lost."
     if not i.updates:
-        return "The first model is still in place: no update has been made, so there is nothing to compare."
+        return f"The first model is still in place, so there is nothing to compare it with yet{_paid(i)}."
+    count = "One update" if len(i.updates) == 1 else f"{len(i.updates)} updates"
     if not i.by_window:
-        return "The updates are too young: no later events have been scored by the old and the new model."
-    sure = "" if i.money_low > 0 or i.money_high < 0 else " That cannot be told from nothing."
-    return (f"{len(i.updates)} update{'s' if len(i.updates) > 1 else ''} saved {_money(i.money)} (between {_money(i.money_low)} and {_money(i.money_high)}) over {len(i.by_window)} windows "
-            f"against having stopped with the first model; trying and reviewing cost {_money(i.spent)}.{sure}")
+        return f"Not enough data: since the update{'s' if len(i.updates) > 1 else ''} no later events have been scored by the old and the new model{_paid(i)}."
+    done = "lost" if i.money < 0 else "saved"
+    low, high = sorted((abs(i.money_low), abs(i.money_high))) if i.money_low * i.money_high > 0 else (i.money_low, i.money_high)
+    around = f"between {_money(low)} and {_money(high)}" if low >= 0 else f"anything from a loss of {_money(-low)} to a saving of {_money(high)}, so it cannot be told from nothing"
+    return f"{count} so far {done} about {_money(abs(i.money))} against having stopped with the first model ({around}), over {len(i.by_window)} window{'s' if len(i.by_window) > 1 else ''}{_paid(i)}."
+
+
+def _paid(i: Impact) -> str:
+    return f"; trying and reviewing cost {_money(i.spent)}" if i.spent else ""
 
 
 def _table(i: Impact) -> tuple[Table, ...]:

@@ -9,6 +9,7 @@ __all__ = ['may_not_sign', 'promote', 'compared']
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..core.calibration import RECALIBRATE
 from ..core.files import number
 from ..core.ingest import Ingested
 from ..core.ledger import append
@@ -30,6 +31,8 @@ def _worth(proposal: Proposal, evaluation: Evaluation, recommendation: Recommend
     "Say what the recommended step is worth, in money per window, with its interval."
     pairs = evaluation.ghosts if recommendation.do == "rollback" else evaluation.comparisons
     pair = next((c for c in pairs if c.challenger == recommendation.model), None)
+    if recommendation.do == "refresh":
+        return f"It saves nobody's money by itself: alarms about what has long been known fall silent, and new ones are heard again. It costs a review, {params.costs.review:,.0f}."
     if recommendation.do == "keep":
         tried = max(evaluation.comparisons, key=lambda c: c.overall.gain or 0, default=None)
         if tried is None or tried.overall.gain is None:
@@ -40,7 +43,7 @@ def _worth(proposal: Proposal, evaluation: Evaluation, recommendation: Recommend
         return f"{best}; that is {'not proven' if tried.overall.low is None or tried.overall.low <= 0 else 'less than an update needs, or it failed another test'}."
     if pair is None or pair.overall.gain is None:
         return "There is no present model to compare with, so the worth of a first one is not estimated."
-    return f"It would save {_money(pair.overall, params, events)} against the present model; an update costs about {params.costs.change:,.0f}."
+    return f"It would save {_money(pair.overall, params, events)} against the present model; {'a correction' if proposal.means == RECALIBRATE else 'an update'} costs about {params.costs.correction if proposal.means == RECALIBRATE else params.costs.change:,.0f}."
 
 
 def _money(delta, params: Decide, events: int) -> str:
@@ -62,7 +65,7 @@ def _verdict(recommendation: Recommendation, decision: Decision, stale: tuple[st
         return "deferred", f"The present model stays; it is left to a person whether to {_lower(what)}", "Open this window again if the proposal should be followed."
     if decision.verdict == "reject":
         return "kept", f"{who} rejected the proposal, and everything stays as it is. The proposal was to {_lower(what)}", ""
-    done = {"promote": "promoted", "rollback": "rolled back", "keep": "kept"}[recommendation.do]
+    done = {"promote": "promoted", "rollback": "rolled back", "refresh": "refreshed", "keep": "kept"}[recommendation.do]
     return done, f"Approved {'automatically, within the written mandate' if decision.automatic else f'by {who}'}: {_lower(what)}", ""
 
 
@@ -116,13 +119,15 @@ def promote(
     after = _bookkeeping(state, moment, ingested, monitoring, evaluation, champion, changed, debt)
     if answer == "promoted":
         after = _with_champion(after, moment, recommendation.model, training, evaluation, models, reference)
+    if answer == "refreshed":
+        after = replace(after, reference=reference, prediction=evaluation.profiles[before].to_dict())
     listened = _listened(state.ledger, moment, feedback)
     return outcome, replace(after, ledger=_entries(params.decide, listened, moment, ingested, monitoring, proposal, evaluation, outcome, decision)).sealed()
 
 # %% ../../nbs/60_decisions/69_promote.ipynb #d0838530
 def _debt(proposal: Proposal, evaluation: Evaluation, params: Decide, events: int) -> float:
     "Money lost to staleness: estimated as long as nothing better is known, measured once challengers were compared."
-    gains = [c.overall.gain for c in evaluation.comparisons if c.overall.gain is not None]
+    gains = [c.overall.gain for c in evaluation.comparisons if c.overall.gain is not None and c.recipe != RECALIBRATE]
     return number(max(0.0, *gains) * events * params.costs.loss) if gains else number(proposal.debt)
 
 
@@ -162,10 +167,10 @@ def _open_questions(evaluation: Evaluation) -> tuple[str, ...]:
 def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, changed: bool) -> dict:
     "What an evaluation leaves in the ledger: paired gains of challengers and ghosts, how good a fresh model is, and what is owed."
     spelled = lambda c: {"challenger": c.challenger, "recipe": c.recipe, "gain": c.overall.gain, "low": c.overall.low, "high": c.overall.high, "se": c.overall.se}
-    tried = [s.metrics for s in evaluation.scores if s.model in evaluation.recipes and s.metrics.loss is not None and s.metrics.baseline_loss]
+    tried = [s.metrics for s in evaluation.scores if evaluation.recipes.get(s.model, RECALIBRATE) != RECALIBRATE and s.metrics.loss is not None and s.metrics.baseline_loss]
     best = min(tried, key=lambda m: m.loss, default=None)
     error = (best.loss_high - best.loss_low) / 2 / 1.96 if best and best.loss_low is not None else 0.0
-    gains = [c.overall.gain for c in evaluation.comparisons if c.overall.gain is not None]
+    gains = [c.overall.gain for c in evaluation.comparisons if c.overall.gain is not None and c.recipe != RECALIBRATE]
     return {
         "cohort": evaluation.window, "rows": evaluation.rows, "gains": [spelled(c) for c in evaluation.comparisons], "ghosts": [spelled(c) for c in evaluation.ghosts],
         "fresh": [number(best.loss / best.baseline_loss), number(error / best.baseline_loss)] if best else None,

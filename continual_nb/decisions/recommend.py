@@ -9,6 +9,7 @@ __all__ = ['KEEP', 'Recommendation', 'model_names', 'recommend', 'automatic']
 from collections.abc import Mapping
 from typing import Literal
 
+from ..core.calibration import RECALIBRATE
 from ..core.deployed import DEPLOYED
 from ..core.params import Mandate
 from ..core.results import Result, days_from_to
@@ -21,6 +22,8 @@ KEEP = {
     "none": "Keep the present model.", "look": "Keep the present model, and have a person look at what was found.",
     "mend the data": "Keep the present model, and mend the data first.", "first model": "Keep the present model.",
     "retrain": "Keep the present model: an update was tried, and no new model is proven to be good enough.",
+    "recalibrate": "Keep the present model as it is: correcting its answers was tried, and is not proven to be better; a new training is the next step.",
+    "refresh reference": "Keep the present model and its reference: there are not enough labels yet for a new one.",
     "earlier champion": "Keep the present model: the newest window does not confirm that an earlier one is better.",
 }  # means of the proposal -> what keeping the champion means then
 
@@ -28,7 +31,7 @@ KEEP = {
 class Recommendation(Result):
     "What the evidence speaks for; a decision approves or rejects it."
 
-    do: Literal["promote", "keep", "rollback"]
+    do: Literal["promote", "keep", "rollback", "refresh"]
     model: str | None  # hash of the model that would be champion; None: there is none
     sentence: str
 
@@ -37,7 +40,12 @@ def model_names(
     models,  # cards of challengers, and champions of the state
 ) -> dict[str, str]:  # hash -> words
     "Call every model by what it was trained on, which tells people more than a hash."
-    told = lambda m: "the model that came with the project" if m.recipe == DEPLOYED else f"the model trained on {days_from_to(m.trained_from, m.trained_until)} (recipe {m.recipe})"
+    def told(m) -> str:
+        if m.recipe == DEPLOYED:
+            return "the model that came with the project"
+        span = days_from_to(m.trained_from, m.trained_until)
+        return f"the earlier model, with its answers corrected on {span}" if m.recipe == RECALIBRATE else f"the model trained on {span} (recipe {m.recipe})"
+
     return {m.hash: told(m) for m in models}
 
 
@@ -57,6 +65,8 @@ def recommend(
     if evaluation.answer == "promote" and evaluation.candidate:
         place = "in the place of the present one" if champion else "in place as the first one"
         return Recommendation(do="promote", model=evaluation.candidate, sentence=f"Put {name(evaluation.candidate)} {place}.")
+    if proposal.means == "refresh reference" and champion in evaluation.profiles:
+        return Recommendation(do="refresh", model=champion, sentence="Measure drift from now on against the newest windows; the model stays as it is.")
     if champion is None:
         return Recommendation(do="keep", model=None, sentence="Go on without a model: none can be put in place yet.")
     return Recommendation(do="keep", model=champion, sentence=KEEP.get(proposal.means, KEEP["none"]))
@@ -71,7 +81,7 @@ def automatic(
     trusted: frozenset[str] | None = None,  # kinds of action that the record allows (decisions.trust.trusted); None: the written mandate alone holds
 ) -> Decision:
     "Sign within the mandate; outside it keep the champion and leave the question to a person."
-    written = {"keep": True, "rollback": mandate.rollback, "promote": mandate.promote if champion else mandate.first}[advice.do]
+    written = {"keep": True, "refresh": mandate.refresh, "rollback": mandate.rollback, "promote": mandate.promote if champion else mandate.first}[advice.do]
     allowed = written and (advice.do == "keep" or trusted is None or advice.do in trusted)
     within = "within its mandate in params.yaml" if allowed else "outside its mandate in params.yaml, left to a person"
     if written and not allowed:

@@ -16,7 +16,7 @@ class Outcome(Result):
     "How the iteration ended."
 
     file: ClassVar[str] = "outcome.json"
-    answer: Literal["pending", "promoted", "kept", "rolled back", "deferred", "stale", "refused"]
+    answer: Literal["pending", "promoted", "kept", "rolled back", "refreshed", "deferred", "stale", "refused"]
     verdict: str  # what was decided, or is proposed
     asked: str  # the decision asked of the reader; empty when decided
     worth: str  # what it is worth, with its uncertainty

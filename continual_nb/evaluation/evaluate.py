@@ -101,6 +101,7 @@ def evaluate(
     training: Training,  # cards of the challengers
     challengers: Mapping[str, Model],  # hash -> challenger
     skip: str | None = None,  # why there is nothing to decide; None decides
+    profiled: bool = False,  # whether the champion's predictions are to be profiled anew, for a new reference
 ) -> Evaluation:
     "Score every model, put every challenger through the gates, and name the candidate."
     rows = rows[rows["label"].notna()].reset_index(drop=True)
@@ -130,7 +131,7 @@ def evaluate(
     return Evaluation(
         **verdict, **_span(rows), lag_days=_lag(cards, verdict.get("candidate"), as_of), task=data.task,
         comparisons=new, ghosts=old, gates=gates, scores=tuple(scores), recipes=recipes,
-        profiles=_profiles(data, monitor, rows, said, recipes), unchecked=tuple(unchecked),
+        profiles=_profiles(data, monitor, rows, said, [*recipes, *(crowned if profiled else ())]), unchecked=tuple(unchecked),
     )
 
 # %% ../../nbs/50_evaluation/59_evaluate.ipynb #e74de474
@@ -162,11 +163,11 @@ def _lag(cards: list, candidate: str | None, as_of: pd.Timestamp) -> float | Non
 
 
 def _profiles(
-    data: Data, monitor: Monitor, rows: pd.DataFrame, said: dict[str, Predictions], recipes: dict[str, str]
+    data: Data, monitor: Monitor, rows: pd.DataFrame, said: dict[str, Predictions], models: list[str]
 ) -> dict[str, ColumnProfile]:
-    "Profile what each challenger predicts: the reference of prediction drift, should it be promoted."
+    "Profile what each model predicts: the reference of prediction drift, should it be promoted, or the reference be replaced."
     made = {}
-    for key in recipes:
+    for key in models:
         score = said[key].score(data)
         kind = "numeric" if pd.api.types.is_numeric_dtype(score) else "categorical"
         made[key] = column_profile(score, kind, rows["window"], monitor, role="prediction")
@@ -193,4 +194,5 @@ def judge(
         champion=known(state.card.champion) if state.card.champion else None,
         ghosts={hash_: known(hash_) for hash_ in state.ghosts()}, training=training,
         challengers={} if leak else {hash_: load(content, hash_) for hash_, content in challengers.items()}, skip=why,
+        profiled=composition.answer == "reference only",
     )

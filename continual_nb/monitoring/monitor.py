@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..core.calibration import Correctable, correctable
 from ..core.deployed import DEPLOYED
 from ..core.files import number
 from ..core.ingest import Finding, Ingested
@@ -282,6 +283,13 @@ def _risk(data, monitor, rows, counted, said, accepted, before: float, windows: 
     return 0.0, [Incident(kind="performance", severity="harm", title="The model has become worse", columns=(), sentence=sentence)]
 
 
+def _correctable(data, monitor, rows, counted, said, deployed) -> Correctable | None:
+    "Ask whether correcting the champion's answers would help; a log cannot be corrected."
+    if said is None or deployed or counted.sum() < monitor.min_rows:
+        return None
+    return correctable(data, rows[counted].reset_index(drop=True), said.take(counted.to_numpy()), 1 - monitor.alpha)
+
+
 def _estimate(data: Data, said: Predictions | None, accepted: Metrics | None, earlier: pd.DataFrame, mature_before, champion) -> Estimate | None:
     "Estimate the log loss of all rows without labels, for two classes."
     name = positive(data, said.classes) if said is not None else None
@@ -432,6 +440,7 @@ def monitor(
         joint=together, profile=held, alarm=alarm, contents=contents, views=beside,
         outliers=_odd(reference, rows, monitor) if window is not None and reference is not None and len(rows) else None,
         estimate=_estimate(data, said, accepted, earlier, mature_before, champion) if window is not None and len(rows) else None,
+        correctable=_correctable(data, monitor, rows, counted, said, deployed),
         memory=memory if window is None or reference is None else {
             "reference": _name(reference, champion), "evidence": alarm.by if alarm else {}, "risk": number(risk), "open": left_open, "windows": before,
         },

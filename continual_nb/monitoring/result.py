@@ -8,6 +8,7 @@ __all__ = ['Monitoring', 'summary', 'together', 'worth', 'tables', 'details']
 # %% ../../nbs/10_monitoring/17_result.ipynb #adbf60d9
 from typing import Any, ClassVar, Literal
 
+from ..core.calibration import Correctable
 from ..core.ingest import Finding
 from ..core.metrics import Metrics, Score
 from ..core.results import Result, Section, Table
@@ -53,6 +54,7 @@ class Monitoring(Result):
     views: tuple[View, ...] = ()  # the same columns against other references, and several windows as one
     contents: tuple[VectorDrift, ...] = ()  # what is written in texts, what embeddings say
     outliers: Outliers | None = None  # rows of the window that are unlike the reference
+    correctable: Correctable | None = None  # what correcting the champion's answers would save on this window; None: cannot be told
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 
     def section(self) -> Section:

@@ -28,6 +28,9 @@ PARTS = {
     "training": ("data/work/train/training.json", "continual_nb.training.cards:Training"),
     "evaluation": ("data/work/evaluate/evaluation.json", "continual_nb.evaluation.result:Evaluation"),
     "outcome": ("data/work/promote/outcome.json", "continual_nb.decisions.result:Outcome"),
+    "impact": ("data/work/promote/impact.json", "continual_nb.decisions.impact:Impact"),
+    "hindsight": ("data/work/promote/hindsight.json", "continual_nb.decisions.hindsight:Hindsight"),
+    "trust": ("data/work/promote/trust.json", "continual_nb.decisions.trust:Trust"),
 }
 
 
@@ -59,6 +62,7 @@ class Head(Result):
     asked: str = ""  # sentence: the decision asked of the reader
     why: str = ""  # what the evidence says
     worth: str = ""  # sentence: what it is worth, with its interval
+    so_far: str = ""  # sentence: what all updates so far have been worth, with its interval
     by: str = ""  # who decided
     verified: bool = False  # the name is the Git identity of the commit, or the automatic signer's
     reason: str = ""  # what the signer gave as reason
@@ -82,7 +86,7 @@ class Head(Result):
         "The lines under the verdict that have something to say: (term, sentence)."
         by = f"{self.by}{'' if self.verified else ' (name unverified)'}" if self.by else ""
         by += f"{', ' if self.automatic else ': '}{self.reason}" if by and self.reason else ""
-        lines = (("Asked of you", self.asked), ("Why", self.why), ("Steered", self.steered), ("Worth", self.worth), ("Decided by", by))
+        lines = (("Asked of you", self.asked), ("Why", self.why), ("Steered", self.steered), ("Worth", self.worth), ("Worth so far", self.so_far), ("Decided by", by))
         return tuple((term, sentence) for term, sentence in lines if sentence)
 
     def section(self) -> Section:
@@ -161,6 +165,8 @@ class Summary(Result):
     verdict: str = ""  # what was decided or is proposed
     asked: str = ""  # the decision asked of the reader
     worth: str = ""  # what it is worth
+    so_far: str = ""  # what all updates so far have been worth
+    trust: float | None = None  # how far the record can be trusted, 0 to 100
     by: str = ""  # who decided
     verified: bool = False  # the name is the Git identity of the commit
     reason: str = ""  # what the signer gave as reason
@@ -224,6 +230,9 @@ class Record:
     training: Result  # the challengers
     evaluation: Result  # challenger against champion
     outcome: Result  # what was decided
+    impact: Result  # what all updates so far have been worth
+    hindsight: Result  # what became of earlier decisions
+    trust: Result  # how far the record can be trusted
     feedback: Voices  # what readers said
     earlier: Earlier  # the iterations before
     provenance: Provenance  # what the page rests on
@@ -299,7 +308,7 @@ def _head(params: Params, objective: Objective, iteration: dict[str, Any], parts
     return Head(
         **about,
         answer="no data" if empty else outcome.answer,
-        verdict=outcome.verdict, asked=outcome.asked, why=_why(parts), worth=outcome.worth,
+        verdict=outcome.verdict, asked=outcome.asked, why=_why(parts), worth=outcome.worth, so_far=getattr(parts["impact"], "in_words", ""),
         by=outcome.by, verified=outcome.verified or outcome.automatic, reason=outcome.reason, automatic=outcome.automatic, steered=_steered(parts["proposal"]),
         numbers=() if isinstance(monitoring, Missing) else _numbers(params, monitoring),
         unchecked=outcome.unchecked,
@@ -377,7 +386,7 @@ def _summary(params: Params, head: Head, parts: dict[str, Result], changed: tupl
     loss = {name: getattr(score, name, None) for name in ("loss", "loss_low", "loss_high", "skill")}
     return Summary(
         number=head.number, window=head.window, as_of=head.as_of, action=getattr(proposal, "action", None),
-        answer=head.answer, verdict=head.verdict, asked=head.asked, worth=head.worth,
+        answer=head.answer, verdict=head.verdict, asked=head.asked, worth=head.worth, so_far=head.so_far, trust=getattr(parts["trust"], "score", None),
         by=head.by, verified=head.verified, reason=head.reason,
         champion=parts["outcome"].champion, model=getattr(parts["outcome"], "names", {}).get(parts["outcome"].champion, ""), metric=_metric(params), **loss,
         alerts=_alerts(monitoring) if seen else {}, rows=monitoring.rows if seen else 0,

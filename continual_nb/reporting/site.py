@@ -18,7 +18,7 @@ from .page import template, tidy
 from .record import Summary, plain, summaries
 
 MARKS = {
-    "promoted": ("^", GREEN), "kept": ("o", BLUE), "deferred": ("D", "#8e6bbf"), "rolled back": ("v", RED), "no data": ("s", QUIET),
+    "promoted": ("^", GREEN), "kept": ("o", BLUE), "deferred": ("D", "#8e6bbf"), "rolled back": ("v", RED), "refreshed": ("P", GREEN), "no data": ("s", QUIET),
 }  # decision -> shape and colour of its mark
 SHOWN = 8  # models in the figure, the newest
 
@@ -201,11 +201,13 @@ def _numbers(records: list[Summary]) -> list[tuple[str, str, str]]:
     terms, last = lives(records), records[-1]
     people = sum(bool(one.person) for one in records)
     error = [one for one in records if one.loss is not None][-1:]
+    trust = [("Trust", f"{last.trust:.0f} of 100", "what the record of decisions has earned")] if last.trust is not None else []
     return [
         ("Iterations", f"{len(records)}", f"{where(records[0])} to {where(last)}"),
         ("Models so far", f"{len({key for key, _, _ in terms})}", f"the present one since {where(records[terms[-1][1]])}" if terms and last.champion else "none in production"),
         ("Error of the model", plain(error[0].loss) if error else "–", f"in {where(error[0])}; lower is better" if error else "not measured yet"),
         ("Signed by people", f"{people} of {len(records)}", "the others within the written mandate" if people < len(records) else "every decision"),
+        *trust,
     ]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ..core.calibration import RECALIBRATE, recalibrated
 from ..core.files import ContinualError, sha256
 from ..core.metrics import constant_answer
 from ..core.models import Model, estimator, fit
@@ -18,9 +19,11 @@ from ..core.params import Data, Train
 from .cards import Card, Training
 
 # %% ../../nbs/40_training/49_train.ipynb #58db2290
-def _one(data: Data, train: Train, rows: pd.DataFrame) -> Model | str:
-    "Fit one challenger, or say why there is none."
+def _one(data: Data, train: Train, rows: pd.DataFrame, champion: Model | None = None) -> Model | str:
+    "Fit one challenger, or correct the champion's answers where one is given; or say why there is none."
     try:
+        if champion is not None:
+            return recalibrated(champion, rows, data)
         return fit(estimator(data, train), rows, data)
     except ContinualError as error:
         return f"{error.problem[0].upper()}{error.problem[1:]}."
@@ -50,6 +53,7 @@ def train(
     sets: Mapping[str, pd.DataFrame],  # recipe -> its training rows, with labels
     skip: str | None = None,  # why nothing is to be trained; None trains
     jobs: int = 1,  # trainings at a time
+    champion: Model | None = None,  # the set named `recalibrate` is for correcting its answers
 ) -> tuple[Training, dict[str, Model]]:  # the cards, and hash -> model
     "Train one challenger per recipe."
     if skip is not None or not sets:
@@ -63,7 +67,7 @@ def train(
             failed[recipe] = f"Same rows as {name}."
     names = [recipe for recipe in sets if recipe not in failed]
     cards, models = [], {}
-    for recipe, made in zip(names, _all(data, train, [sets[name] for name in names], jobs)):
+    for recipe, made in zip(names, _all(data, train, [(sets[name], champion if name == RECALIBRATE else None) for name in names], jobs)):
         if isinstance(made, str):
             failed[recipe] = made
         elif made.hash in models:
@@ -75,13 +79,13 @@ def train(
     return _said(tuple(cards), failed), models
 
 # %% ../../nbs/40_training/49_train.ipynb #909be7e3
-def _all(data: Data, train: Train, sets: list[pd.DataFrame], jobs: int) -> list[Model | str]:
+def _all(data: Data, train: Train, sets: list[tuple[pd.DataFrame, Model | None]], jobs: int) -> list[Model | str]:
     "Fit every set, several at a time where asked; the order is that of the sets."
     if jobs == 1 or len(sets) < 2:
-        return [_one(data, train, rows) for rows in sets]
+        return [_one(data, train, *part) for part in sets]
     from joblib import Parallel, delayed
 
-    return Parallel(n_jobs=jobs)(delayed(_one)(data, train, rows) for rows in sets)
+    return Parallel(n_jobs=jobs)(delayed(_one)(data, train, *part) for part in sets)
 
 
 def _said(cards: tuple[Card, ...], failed: dict[str, str]) -> Training:
@@ -89,6 +93,8 @@ def _said(cards: tuple[Card, ...], failed: dict[str, str]) -> Training:
     if not cards:
         why = "; ".join(f"{recipe}: {sentence.rstrip('.')}" for recipe, sentence in failed.items())
         return Training(answer="skipped", reason=f"No recipe gave a challenger ({why}).", failed=failed)
+    if cards[0].recipe == RECALIBRATE:
+        return Training(answer="trained", reason=f"No model was trained: the present one's answers were corrected on {cards[0].rows:,} events that are new to it.", challengers=cards, failed=failed)
     count = "One challenger was" if len(cards) == 1 else f"{len(cards)} challengers were"
     kept = "" if not failed else f" {len(failed)} of {len(cards) + len(failed)} recipes gave none."
     return Training(answer="trained", reason=f"{count} trained.{kept}", challengers=cards, failed=failed)

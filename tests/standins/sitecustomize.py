@@ -115,9 +115,29 @@ def install() -> None:
         def section(self):
             return Section("Decision", self.verdict)
 
+    class Impact(Result):
+        file: ClassVar[str] = "impact.json"
+        in_words: str
+
+        def section(self):
+            return Section("What the updates have been worth", self.in_words)
+
+    class Hindsight(Result):
+        file: ClassVar[str] = "hindsight.json"
+
+        def section(self):
+            return Section("What became of earlier decisions", "Of 2 decisions so far 1 was right.")
+
+    class Trust(Result):
+        file: ClassVar[str] = "trust.json"
+        score: float | None
+
+        def section(self):
+            return Section("How far can this be trusted?", f"The record scores {self.score} of 100.")
+
     from continual_nb.reporting.record import PARTS
 
-    parts = {part.__name__: part for part in (Ingested, Monitoring, Proposal, Composition, Training, Evaluation, Outcome)}
+    parts = {part.__name__: part for part in (Ingested, Monitoring, Proposal, Composition, Training, Evaluation, Outcome, Impact, Hindsight, Trust)}
     for _, spelled in PARTS.values():
         name, _, kind = spelled.partition(":")
         sys.modules[name] = types.ModuleType(name)

@@ -92,3 +92,23 @@ def test_the_file_reads_back(sets, tmp_path):
     training.write(tmp_path)
     assert Training.read(tmp_path) == training
     assert "refit_again" in training.section().details[0].to_html()
+
+
+def rows_of(draw, n: int, start: str, **columns) -> pd.DataFrame:
+    when = pd.date_range(start, periods=n, freq="h", tz="UTC")
+    return pd.DataFrame({"event_id": [f"{start}-{k}" for k in range(n)], "event_time": when, "label": draw.choice(["0", "1"], n), "label_time": when, **columns})
+
+
+def test_coarse_features_repeat_by_nature_and_replayed_rows_are_a_leak():
+    from continual_nb.composition.compose import leak_checks
+    from continual_nb.core.params import Data
+
+    draw, late = np.random.default_rng(3), pd.Timestamp("2025-01-01", tz="UTC")
+    repeats = lambda train, test, data: {check.name: check.verdict for check in leak_checks({"all": train}, test, data, late)}["all: rows repeat"]
+    coarse = Data(source="s", time="t", label="y", categorical=("city", "tier"))
+    cities = lambda n: {"city": draw.choice(list("ABCD"), n), "tier": draw.choice(["free", "pro"], n)}
+    assert repeats(rows_of(draw, 400, "2024-01-01", **cities(400)), rows_of(draw, 200, "2024-03-01", **cities(200)), coarse) == "pass"
+    fine = Data(source="s", time="t", label="y", numeric=("a",))
+    train = rows_of(draw, 400, "2024-01-01", a=draw.normal(size=400))
+    assert repeats(train, rows_of(draw, 200, "2024-03-01", a=draw.normal(size=200)), fine) == "pass"
+    assert repeats(train, rows_of(draw, 200, "2024-03-01", a=np.r_[train["a"][:120], draw.normal(size=80)]), fine) == "fail"

@@ -29,7 +29,7 @@ def tickets(draw):
     "Four queues by name, a text column, zoned times."
     words = {"billing": "invoice refund charge", "login": "password reset locked", "bug": "crash error stack", "other": "hello question thanks"}
     queue = draw.choice(list(words), 1600, p=[0.4, 0.3, 0.2, 0.1])
-    text = [" ".join(draw.choice((words[one] if draw.random() < 0.8 else words["other"]).split(), 4)) for one in queue]
+    text = [" ".join(draw.choice((words[one] if draw.random() < 0.8 else words["other"]).split(), 4)) + f" order {draw.integers(10**6)}" for one in queue]
     return pd.DataFrame({"opened": spread(draw, 1600, 27).dt.tz_localize("Europe/Berlin"), "message": text, "tier": draw.choice(["free", "pro"], 1600), "queue": queue}), \
         ("--time", "opened", "--label", "queue", "--every", "week")
 
@@ -53,7 +53,7 @@ def tiny(draw):
 def claims(draw):
     "A month of one class, a month without labels, a column that is filled after the outcome, and one that is the label."
     frame = pd.DataFrame({"filed": spread(draw, 2000, 150), "amount": draw.lognormal(5, 1, 2000), "region": draw.choice(["north", "south"], 2000)})
-    fraud = draw.random(2000) < 1 / (1 + np.exp(3 - frame["amount"] / 200))
+    fraud = draw.random(2000) < 1 / (1 + np.exp(4 - frame["amount"] / 40))
     month = frame["filed"].dt.month
     frame["fraud"] = np.where(month == 3, np.nan, np.where((month == 2), 0.0, fraud))
     frame["paid_back"] = frame["amount"].where(frame["fraud"] == 1)

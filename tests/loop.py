@@ -174,7 +174,7 @@ def begun(home: Path, frame: pd.DataFrame | None = None, *options: str) -> Loop:
     loop.deliver(events() if frame is None else frame)
     words = ("--data", "source/events.parquet", "--time", "when", "--label", "bad", "--id", "id", "--label-time", "known", "--every", "month")
     loop.run("continual", "init", "project", *words, *options, where=home)
-    loop.set(iterations="30", leaves="7", source="../source/events.parquet")
+    loop.set(model="boosting", iterations="30", leaves="7", source="../source/events.parquet")
     loop.git("commit", "-q", "-a", "-m", "A smaller model")
     return loop
 

@@ -33,6 +33,8 @@ class Tables:
     proven: np.ndarray  # (M, T) bool
     better: np.ndarray  # (M, T) model that passes the gates against champion m at iteration t; -1: none
     measured: np.ndarray  # (M, T) gain per event that the comparison measures, 0 or more
+    won: np.ndarray  # (M, T) gain per event of the model that passes; 0: none
+    doubt: np.ndarray  # (M, T) its standard error
     error: np.ndarray  # (M, T) standard error of the loss as first counted
     base: np.ndarray  # (T,) loss of the constant answer, as first counted
     fresh: np.ndarray  # (T, 2) what the best model trained at an iteration reaches on its evaluation rows, over the constant answer's loss; and its error
@@ -46,12 +48,12 @@ def tables(matrix: Matrix, decide: Decide, monitor: Monitor, evaluate: Evaluate)
     loss, _, _ = _of(matrix, "window")
     pay = loss * matrix.events * decide.costs.loss
     seen, excess, low, skill = _excess(matrix, monitor)
-    better, measured = _gates(matrix, evaluate)
+    better, measured, won, doubt = _gates(matrix, evaluate)
     begin, champion = _first(matrix, evaluate)
     proven = (low > 0) & (skill > monitor.tolerance)
     with np.errstate(invalid="ignore", divide="ignore"):
         base = matrix.base["seen"].sum(-1) / matrix.counts["seen"].sum(-1)
-    return Tables(np.nan_to_num(pay), loss, seen, excess, skill, proven, better, measured, _of(matrix, "seen")[1], base, _fresh(matrix), begin if M else T, champion)
+    return Tables(np.nan_to_num(pay), loss, seen, excess, skill, proven, better, measured, won, doubt, _of(matrix, "seen")[1], base, _fresh(matrix), begin if M else T, champion)
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #ca1d3c8d
 def _fresh(matrix: Matrix) -> np.ndarray:
@@ -97,12 +99,12 @@ def _excess(matrix: Matrix, monitor: Monitor):
         return _of(matrix, "seen")[0], mean, low, mean / base
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #cfb1d60b
-def _gates(matrix: Matrix, evaluate: Evaluate) -> tuple[np.ndarray, np.ndarray]:
+def _gates(matrix: Matrix, evaluate: Evaluate) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     "Put every iteration's challengers through the gates against every possible champion."
     from scipy.special import stdtrit
 
     M, T = len(matrix.made), len(matrix.windows)
-    better, measured = np.full((M, T), -1), np.zeros((M, T))
+    better, measured, won, doubt = np.full((M, T), -1), np.zeros((M, T)), np.zeros((M, T)), np.zeros((M, T))
     for t in range(T):
         new = np.flatnonzero(matrix.made == t)
         counts = matrix.counts["evaluation"][t]
@@ -115,8 +117,9 @@ def _gates(matrix: Matrix, evaluate: Evaluate) -> tuple[np.ndarray, np.ndarray]:
         able = (low > evaluate.min_gain) & (counts.sum() >= evaluate.min_rows)
         best = np.where(able, mean, -np.inf).argmax(axis=1)
         better[:, t] = np.where(able.any(axis=1), new[best], -1)
+        won[:, t], doubt[:, t] = (np.where(able.any(axis=1), part[np.arange(M), best], 0.0) for part in (mean, np.nan_to_num(se)))
         measured[:, t] = np.nan_to_num(np.fmax(mean.max(axis=1), 0.0))
-    return better, measured
+    return better, measured, won, doubt
 
 
 def _first(matrix: Matrix, evaluate: Evaluate) -> tuple[int, int]:
@@ -159,21 +162,23 @@ def walk(
     stack = Stack(triggers)
     made = Walk(*(np.zeros((n, T)) for _ in range(2)), np.full((n, T), -1), *(np.zeros((n, T), bool) for _ in range(3)))
     champion, since, accepted, debts = np.full(n, look.champion), np.full(n, look.begin), np.full(n, look.begin), Debts(n, look)
-    pending, serves = np.full(n, -1), np.full(n, -1)
+    pending, serves, gained = np.full(n, -1), np.full(n, -1), np.zeros((2, n))
     for t in range(look.begin + 1, T):
         due = (pending >= 0) & (serves <= t)
         champion, pending = np.where(due, pending, champion), np.where(due, -1, pending)
         made.serving[:, t], made.errors[:, t] = champion, look.pay[champion, t]
         for j in (j for j in np.flatnonzero(matrix.first == t) if j <= t):  # windows that are judged for the first time
             debts.window(look, champion, j, (j > accepted) & (pending < 0), matrix.events[j] * costs.loss)
-        known = blank(n, t, **debts.known(), **_known(matrix, look, decide, champion, accepted, t, made.attempts, since))
+        known = blank(n, t, gained=gained[0], doubt=gained[1], **debts.known(), **_known(matrix, look, decide, champion, accepted, t, made.attempts, since))
         broken = matrix.broken[accepted, t]
         fires = stack.fires(known) & ~broken & (pending < 0) & (matrix.made == t).any()
         better = np.where(fires, look.better[champion, t], -1)
         made.attempts[:, t], made.promoted[:, t] = fires, better >= 0
         drifts = (known.drifted.sum(axis=1) > 0) & np.isnan(known.skill_loss)  # drift whose harm cannot be judged wants a look
         made.looks[:, t] = ~fires & (broken | known.proven | drifts)
-        debts.attempt(look, fires, better >= 0, t, np.where(better >= 0, 0.0, look.measured[champion, t] * matrix.events[t] * costs.loss))
+        worth = look.measured[champion, t] * matrix.events[t] * costs.loss
+        debts.attempt(look, fires, better >= 0, t, np.where(better >= 0, 0.0, worth))
+        gained = np.where(fires, np.stack([look.won[champion, t], look.doubt[champion, t]]) * matrix.events[t] * costs.loss, gained)
         since, accepted = np.where(fires, t, since), np.where(better >= 0, t, accepted)
         pending, serves = np.where(better >= 0, better, pending), np.where(better >= 0, t + 1 + review_windows, serves)
     spent = made.attempts * (costs.update + costs.review) + made.promoted * costs.rollout + made.looks * costs.review
@@ -286,7 +291,7 @@ def usual(every: tuple[int, ...] = (2, 3, 4, 6, 8, 12)) -> dict[str, Trigger]:
     made |= {f"every {k} windows": one(Schedule(every=k)) for k in every}
     made |= {"any drift": one(Drift()), "skill down by 0.02": one(Performance(level=0.02)), "skill down by 0.05": one(Performance(level=0.05)),
              "loss above rolling mean by 10 %": one(Performance(of="loss", rule="rolling", level=0.1)), "loss above its 90 % quantile": one(Performance(of="loss", rule="quantile", level=0.9))}
-    made |= {"forecast": one(Forecast()), "regret debt": one(Debt()), "regret debt, looking ahead": one(Debt(ahead=True)), "regret debt, every loss believed": one(Debt(sure=0.0)), "regret debt, half the cost": one(Debt(factor=0.5))}
+    made |= {"forecast": one(Forecast()), "regret debt": one(Debt()), "regret debt, not looking ahead": one(Debt(ahead=False)), "regret debt, not following": one(Debt(follow=0)), "regret debt, every loss believed": one(Debt(sure=0.0)), "regret debt, half the cost": one(Debt(factor=0.5))}
     return made
 
 

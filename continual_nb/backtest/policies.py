@@ -18,6 +18,7 @@ from ..core.files import ContinualError, number
 from ..core.params import Decide, Drift, Debt, Evaluate, Forecast, Monitor, Params, Performance, Schedule, Trigger, read_yaml
 from ..core.pictures import BLUE, GREEN, INK, ORANGE, QUIET, axes, picture
 from ..core.results import Result, Section, Table
+from ..policy.result import TRAINS
 from ..policy.triggers import MEMORY, Stack, add_up, blank, norm, refined
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #1ca4ce86
@@ -130,7 +131,7 @@ def _first(matrix: Matrix, evaluate: Evaluate) -> tuple[int, int]:
         new, counts = np.flatnonzero(matrix.made == t), matrix.counts["evaluation"][t]
         if not len(new) or counts.sum() < evaluate.min_rows:
             continue
-        saved = matrix.base["evaluation"][t] - matrix.loss["evaluation"][new, t]
+        saved = matrix.floor[new] - matrix.loss["evaluation"][new, t]
         mean, se, df = mean_and_se(saved, np.broadcast_to(counts, saved.shape))
         able = mean - stdtrit(df, 0.5 + (1 - (1 - evaluate.confidence) / len(new)) / 2) * se > 0
         if able.any():
@@ -358,10 +359,12 @@ class Gap(Result):
     windows: int
     same_actions: int  # windows in which both tried, or did not try, an update
     same_champions: int  # windows after which both had the same model in place
+    same_looks: int  # windows in which both asked, or did not ask, for a look
+    differ: tuple[tuple[str, str, str, str], ...] = ()  # window, what the fast one did, what the exact one did, why
     largest: float | None  # difference between a loss that the monitor measured and the cell of the matrix
     fast: float  # money
     exact: float  # money, by the same prices
-    answers: tuple[tuple[str, str, str, str], ...] = ()  # window, action, outcome, champion: what the exact fold did
+    answers: tuple[tuple[str, str, str, str], ...] = ()  # window, means, outcome, champion: what the exact fold did
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #a33cbedc
 class Backtested(Result):
@@ -421,7 +424,7 @@ def compared(
 def _limits(params: Params, matrix: Matrix) -> tuple[str, ...]:
     "Say what this backtest cannot know."
     said = ["History holds only the changes that happened, and the model's own influence on its labels is not replayed.",
-            "The fast replay asks the gates for enough events and a proven gain; harm to single groups and rollbacks are only in the exact one (--exact)."]
+            "The fast replay asks the gates for enough events and a proven gain; harm to single groups, corrected answers, new references and rollbacks are only in the exact one (--exact)."]
     return tuple(said + (["Fewer than 12 windows: the intervals are rough."] if len(matrix.windows) < 12 else []))
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #fd887fb0
@@ -451,7 +454,9 @@ def _shown(b: Backtested) -> tuple[Table, ...]:
     head = ("rank", "policy", "regret", "95 % interval", "updates", "of these promoted", "looks", b.metric, "first half", "second half")
     made = [Table(head, rows, "Money beyond the oracle; policies with the same rank cannot be told apart")] if rows else []
     if b.gap:
-        made.append(Table(("window", "action", "outcome", "model in place"), b.gap.answers, "What the exact replay of today's policy did"))
+        made.append(Table(("window", "means", "outcome", "model in place"), b.gap.answers, "What the exact replay of today's policy did"))
+        if b.gap.differ:
+            made.append(Table(("window", "fast", "exact", "why"), b.gap.differ, "Where the fast replay did something else, and why"))
     return tuple(made)
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #b941ac19
@@ -478,6 +483,31 @@ def _picture(b: Backtested):
     said = "; ".join(f"{p.name}: {upkeep(p):,.0f} spent, {b.metric} {p.loss:.4f}" for p in b.policies)
     return picture(figure, f"Upkeep against quality of {len(b.policies)} policies. {said}. The oracle spends {paid:,.0f} for {b.oracle_loss:.4f}.")
 
+# %% ../../nbs/70_backtest/73_policies.ipynb #f0a1gapd
+def _paid(turn, costs) -> float:
+    "Money that one exact iteration cost beside its errors."
+    prices = {"first model": costs.update + costs.review, "retrain": costs.update + costs.review, "earlier champion": costs.review, "recalibrate": costs.recalibrate + costs.review,
+              "refresh reference": costs.review, "look": costs.review, "mend the data": costs.review}
+    return prices.get(turn.proposal.means, 0.0) + costs.rollout * (turn.outcome.answer in ("promoted", "rolled back"))
+
+
+def _differences(matrix: Matrix, turns: list, fast: Walk, champion: list[int], after: list[int]) -> tuple[tuple[str, str, str, str], ...]:
+    "Name the windows in which the two replays updated differently, each with its reason."
+    made = []
+    for k, turn in enumerate(turns):
+        means, answer = turn.proposal.means, turn.outcome.answer
+        tried, promoted = means in TRAINS and turn.outcome.previous is not None, answer == "promoted"
+        if bool(fast.attempts[0, k]) == tried and champion[k] == after[k]:
+            continue
+        harmed = any(gate.name == "no group harmed" and gate.verdict == "fail" for gates in turn.evaluation.gates.values() for gate in gates)
+        why = ("only the exact replay corrects answers, renews references and returns to earlier models" if means in ("recalibrate", "refresh reference", "earlier champion") else
+               "a group of events would have been harmed" if harmed and fast.promoted[0, k] else
+               "left to a person" if answer == "deferred" else
+               f"follows from {made[0][0]}" if made else "not explained")
+        did = ("updated" if fast.promoted[0, k] else "tried") if fast.attempts[0, k] else "looked" if fast.looks[0, k] else "nothing"
+        made.append((matrix.windows[k], did, f"{means}, {answer}" if promoted or tried or means != "none" else "nothing", why))
+    return tuple(made)
+
 # %% ../../nbs/70_backtest/73_policies.ipynb #dd1561fa
 def gap(
     matrix: Matrix,
@@ -493,12 +523,15 @@ def gap(
     after = [int(fast.serving[0, t + 1]) if t + 1 < T else (int(look.better[fast.serving[0, t], t]) if fast.promoted[0, t] else int(fast.serving[0, t])) for t in range(T)]
     after[: look.begin] = [-1] * min(look.begin, T)
     after[look.begin : look.begin + 1] = [look.champion]
-    tried = [t.proposal.action in ("improve", "rollback") and t.moment.number - 1 > look.begin for t in turns]
+    after_first = lambda t: t.moment.number - 1 > look.begin
+    tried = [after_first(t) and t.proposal.means in TRAINS for t in turns]
+    upkeep = sum(_paid(t, costs) for t in turns if after_first(t))
     looked = [t.proposal.action == "inspect" and t.moment.number - 1 > look.begin for t in turns]
-    errors = sum(look.pay[champion[t - 1], t] for t in range(look.begin + 1, T) if champion[t - 1] >= 0)
-    upkeep = sum(tried) * (costs.update + costs.review) + sum(looked) * costs.review + sum(t.outcome.answer == "promoted" for t in turns[look.begin + 1 :]) * costs.rollout
+    seen = lambda t: turns[t].monitoring.performance.loss * matrix.events[t] * costs.loss if turns[t].monitoring.performance else 0.0  # a corrected champion is in no table
+    errors = sum(look.pay[champion[t - 1], t] if champion[t - 1] >= 0 else seen(t) for t in range(look.begin + 1, T))
     cells = [abs(t.monitoring.performance.loss - look.seen[champion[k - 1], k]) for k, t in enumerate(turns)
              if k and t.monitoring.performance is not None and champion[k - 1] >= 0 and matrix.first[k] == k]
     return Gap(windows=T, same_actions=sum(bool(a) == bool(b) for a, b in zip(tried, fast.attempts[0])), same_champions=sum(a == b for a, b in zip(champion, after)),
+               same_looks=sum(bool(a) == bool(b) for a, b in zip(looked, fast.looks[0])), differ=_differences(matrix, turns, fast, champion, after),
                largest=number(max(cells)) if cells else None, fast=number(fast.money[0].sum()), exact=number(errors + upkeep),
-               answers=tuple((t.moment.window.name, t.proposal.action, t.outcome.answer, (t.state.card.champion or "none")[:8]) for t in turns))
+               answers=tuple((t.moment.window.name, t.proposal.means, t.outcome.answer, (t.state.card.champion or "none")[:8]) for t in turns))

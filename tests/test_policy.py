@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -225,19 +226,11 @@ def test_two_local_workers_give_the_same_matrix():
     assert np.array_equal(here.drifted, there.drifted)
 
 
-@pytest.mark.parametrize("engine, said", [("laki", "joblib knows no engine"), *([] if __import__("importlib.util", fromlist=["find_spec"]).find_spec("distributed") else [("dask", "not installed")])])
+@pytest.mark.parametrize("engine, said", [("laki", "joblib knows no engine"), *([] if find_spec("ray") else [("ray", "not installed")])])
 def test_an_engine_that_is_not_there_is_named(engine, said):
     params, source = orders(weeks=5)
     with pytest.raises(ContinualError, match=said):
         build(params.model_copy(update={"backtest": Backtest(engine=engine)}), source, drift=False)
-
-
-def test_a_dask_cluster_of_two_workers_gives_the_same_matrix():
-    distributed = pytest.importorskip("distributed")
-    params, source = orders(weeks=5)
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        there = build(params.model_copy(update={"backtest": Backtest(engine="dask", scheduler=cluster.scheduler_address)}), source, drift=False)
-    assert np.array_equal(build(params, source, drift=False).pe(), there.pe(), equal_nan=True)
 
 
 def test_a_backtest_tells_its_story(tmp_path):

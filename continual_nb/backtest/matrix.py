@@ -233,7 +233,7 @@ def engine(settings: Backtest):
         if settings.engine == "dask":
             import distributed  # noqa: F401
 
-            client = distributed.Client(settings.scheduler) if settings.scheduler else distributed.Client(n_workers=max(settings.workers, 1), threads_per_worker=1)
+            client = distributed.Client(settings.scheduler) if settings.scheduler else distributed.Client(n_workers=settings.workers if settings.workers > 0 else None, threads_per_worker=1, dashboard_address=None)
         elif settings.engine == "ray":
             import ray
             from ray.util.joblib import register_ray

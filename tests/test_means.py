@@ -194,5 +194,5 @@ def test_the_pipeline_corrects_and_refreshes_as_it_is_steered(copy, opened):
     assert loop.json("data/work/promote/outcome.json")["answer"] == "refreshed"
     assert loop.json("data/state/out/reference.json")["iteration"] == 2 and loop.json("data/state/out/state.json")["champion"] == champion["hash"]
     loop.continual("seal")
-    assert "Measure drift from now on" in loop.path("reports/002-2024-02/report.html").read_text()
+    assert "easure drift from now on" in loop.path("reports/002-2024-02/report.html").read_text()
     assert loop.continual("steer", "inspect", "--means", RECALIBRATE, "--by", "Ada", "--reason", "-", code=1).code == 1

@@ -55,10 +55,11 @@ def decide(cost: float) -> Decide:
     return Decide(costs=Costs(loss=1 / N, update=cost, review=0.0))
 
 
-def replayed(kind: str, cost: float) -> dict[str, tuple[float, float]]:
-    "Mean regret and mean number of attempts of every policy over the seeds."
+@lru_cache(maxsize=None)
+def replayed(kind: str, cost: float, following: tuple[int, ...] = ()) -> dict[str, tuple[float, float, float]]:
+    "Mean regret, mean number of attempts, and what the oracle pays, of every policy over the seeds."
     fixed = {f"every {k}": t for k, t in ((k, usual((k,))[f"every {k} windows"]) for k in (2, 3, 4, 6, 8, 12, 16, 24))}
-    policies = {**usual(()), **fixed}
+    policies = {**usual(()), **fixed, **{f"following {k}": Trigger(when="r", rules={"r": Debt(follow=k)}) for k in following}}
     found = {name: [] for name in policies}
     for seed in SEEDS:
         matrix, form = world(kind, seed), decide(cost)
@@ -88,19 +89,31 @@ def fixed(found: dict) -> tuple[float, float]:
     return best[0], best[0] + best[2]
 
 
-@pytest.mark.parametrize("kind", ("gradual", "abrupt", "recurring"))
-@pytest.mark.parametrize("cost", (0.05, 0.2, 0.6))
+CELLS = [(kind, cost) for kind in ("gradual", "abrupt", "recurring") for cost in (0.05, 0.2, 0.6)]
+OUT_OF_REACH = ("abrupt", 0.05)  # see test_no_length_of_following_serves_cheap_breaks_and_cheap_returns_alike
+
+
+@pytest.mark.parametrize("kind, cost", CELLS)
 def test_regret_debt_costs_at_most_a_quarter_more_than_the_best_period_in_hindsight(kind, cost):
     found = replayed(kind, cost)
     assert found["regret debt"][0] + found["regret debt"][2] <= 1.25 * fixed(found)[1]
 
 
-def test_the_regret_of_debt_is_within_a_quarter_of_the_best_periods():
-    "The period is picked by hindsight, for each world anew; debt is the same rule in all of them."
-    worlds = [replayed(kind, REFERENCE) for kind in ("gradual", "abrupt", "recurring")]
-    assert sum(found["regret debt"][0] for found in worlds) <= 1.25 * sum(fixed(found)[0] for found in worlds)
-    within = [found["regret debt"][0] <= 1.25 * fixed(found)[0] for found in worlds]
-    assert sum(within) >= 2  # after three abrupt breaks debt waits for proof, while a lucky period falls just behind them
+@pytest.mark.parametrize("kind, cost", [cell for cell in CELLS if cell != OUT_OF_REACH])
+def test_the_regret_of_debt_is_within_a_quarter_of_the_best_period_in_hindsight(kind, cost):
+    "The period is picked by hindsight, for each world and cost anew; debt is the same rule in all of them, set on other seeds than these."
+    found = replayed(kind, cost)
+    assert found["regret debt"][0] <= 1.25 * fixed(found)[0]
+
+
+def test_no_length_of_following_serves_cheap_breaks_and_cheap_returns_alike():
+    """Where an update costs next to nothing, the rows of before a break are best trained away by an attempt in every window until they
+    have left the training set. What helps after a break for good hurts where the world returns after eight windows: there the mixture that
+    is left after three attempts serves both sides. From the past alone the two cannot be told apart."""
+    ratio = lambda kind, follow: replayed(kind, 0.05, (3, 6))[f"following {follow}"][0] / fixed(replayed(kind, 0.05))[0]
+    short, long = ({kind: ratio(kind, follow) for kind in ("abrupt", "recurring")} for follow in (3, 6))
+    assert short["recurring"] < 0.5 and 1.25 < short["abrupt"] < 2.5
+    assert long["abrupt"] < 0.75 * short["abrupt"] and long["recurring"] > 2.5
 
 
 def test_no_single_period_does_as_well_in_all_worlds_as_debt():

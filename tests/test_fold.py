@@ -4,8 +4,9 @@ import json
 
 from continual_nb.backtest.exact import fold
 from continual_nb.core.ingest import delivered
-from continual_nb.core.params import Params
+from continual_nb.core.params import Params, read_yaml
 from continual_nb.core.sources import load
+from continual_nb.decisions.decision import Decision
 
 
 def records(loop, part: str) -> list[dict]:
@@ -17,7 +18,9 @@ def test_the_fold_gives_what_the_pipeline_gave(twice):
     params = Params.load(twice.path("params.yaml"))
     source = load(params.data.source, twice.root)
     sealed = records(twice, "outcome.json")
-    turns = fold(params, delivered(source, params.data), until=json.loads((sorted(twice.path("reports").glob("0*"))[-1] / "summary.json").read_text())["window"])
+    signatures = iter(sorted(twice.path("reports").glob("0*")))  # what people and the automatic signer have signed, in order
+    signer = lambda advice, champion, evidence, as_of: Decision.model_validate(read_yaml(next(signatures) / "evidence" / "decision.yaml")).model_copy(update={"evidence": evidence})
+    turns = fold(params, delivered(source, params.data), signer=signer, until=json.loads((sorted(twice.path("reports").glob("0*"))[-1] / "summary.json").read_text())["window"])
     assert len(turns) == len(sealed) >= 2
     for part, name in (("monitoring", "monitoring.json"), ("proposal", "proposal.json"), ("composition", "composition.json"), ("training", "training.json"), ("evaluation", "evaluation.json")):
         for turn, record in zip(turns, records(twice, name)):

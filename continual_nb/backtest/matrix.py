@@ -18,7 +18,7 @@ from .exact import Memory, moments
 from ..composition.compose import Composed, compose_for
 from ..core.files import ContinualError
 from ..core.ingest import Delivery, Ingested, ingest, snapshot, summarise
-from ..core.metrics import FEWEST_DAYS, baseline_losses, days, losses
+from ..core.metrics import FEWEST_DAYS, baseline_losses, constant_answer, days, losses
 from ..core.models import estimator, fit, predict
 from ..core.params import Backtest, Data, Monitor, Params, Train
 from ..core.store import rows_as_of
@@ -83,6 +83,7 @@ class Matrix:
     counts: dict[str, np.ndarray]  # part -> (T, D) rows
     base: dict[str, np.ndarray]  # part -> (T, D) sums of the constant answer's loss
     loss: dict[str, np.ndarray]  # part -> (M, T, D) sums; NaN where a model is younger than the rows
+    floor: np.ndarray  # (M, D) sums of the loss of what each model's training labels would have answered every time, on its own evaluation rows
     drifted: np.ndarray  # (T, T, 3) columns of window t that drifted from the reference of iteration i
     broken: np.ndarray  # (T, T) bool: the data of window t could not be trusted
     new: np.ndarray  # (T, 2) events and labels that arrived by each iteration
@@ -100,14 +101,14 @@ class Matrix:
         pick = lambda values: tuple(v for v, keep in zip(values, m) if keep)
         return replace(self, windows=self.windows[:until], events=self.events[:until], first=np.where(self.first[:until] < until, self.first[:until], -1),
                        evaluated=self.evaluated[:until], made=self.made[m], recipe=pick(self.recipe), hash=pick(self.hash), counts=cut(self.counts), base=cut(self.base),
-                       loss={k: v[m, :until] for k, v in self.loss.items()}, drifted=self.drifted[:until, :until], broken=self.broken[:until, :until], new=self.new[:until],
+                       loss={k: v[m, :until] for k, v in self.loss.items()}, floor=self.floor[m], drifted=self.drifted[:until, :until], broken=self.broken[:until, :until], new=self.new[:until],
                        slice_counts=None if self.slice_counts is None else self.slice_counts[:until], slice_loss=None if self.slice_loss is None else self.slice_loss[m, :until])
 
 # %% ../../nbs/70_backtest/72_matrix.ipynb #cb97255a
 def assemble(
     cohorts: list[Cohort],
     evaluated: np.ndarray,  # (T,) window index of iteration t's evaluation rows; -1: none
-    models: list[tuple[int, str, str, dict[int, np.ndarray]]],  # iteration index, recipe, hash, window index -> loss of every row
+    models: list[tuple],  # iteration index, recipe, hash, window index -> loss of every row; and the loss of its training labels' constant answer on every row of its evaluation window, if not that of the best constant
     drifted: np.ndarray | None = None,
     broken: np.ndarray | None = None,
     new: np.ndarray | None = None,
@@ -124,19 +125,28 @@ def assemble(
             keep = keeps(cohorts[w], part, t)
             counts[part][t] = cohorts[w].by_day(np.ones(len(cohorts[w].day)), keep, size)
             base[part][t] = cohorts[w].by_day(cohorts[w].base[part if part != "evaluation" else f"evaluation {t}"], keep, size)
-            for m, (i, _, _, rows) in enumerate(models):
+            for m, (i, _, _, rows, *_) in enumerate(models):
                 if w in rows and (part != "evaluation" or i <= t):
                     loss[part][m, t] = cohorts[w].by_day(rows[w], keep, size)
     names = tuple(sorted(set().union(*(c.slices for c in cohorts))))
     slice_counts = np.array([[len(c.slices.get(name, ())) for name in names] for c in cohorts])
-    slice_loss = np.array([[[rows[t][c.slices[name]].sum() if t in rows and name in c.slices else np.nan for name in names] for t, c in enumerate(cohorts)] for *_, rows in models])
+    slice_loss = np.array([[[rows[t][c.slices[name]].sum() if t in rows and name in c.slices else np.nan for name in names] for t, c in enumerate(cohorts)] for _, _, _, rows, *_ in models])
+    floor = np.array([_floor(cohorts, evaluated, base, i, size, *rest) for i, _, _, _, *rest in models]).reshape(len(models), size)
     none = np.zeros((T, T, 3), int), np.zeros((T, T), bool), np.cumsum([[c.events, len(c.day)] for c in cohorts], axis=0)
     return Matrix(
         windows=tuple(c.name for c in cohorts), events=np.array([c.events for c in cohorts]), first=np.array([c.first for c in cohorts]), evaluated=np.asarray(evaluated),
-        made=np.array([m[0] for m in models], int), recipe=tuple(m[1] for m in models), hash=tuple(m[2] for m in models), counts=counts, base=base, loss=loss,
+        made=np.array([m[0] for m in models], int), recipe=tuple(m[1] for m in models), hash=tuple(m[2] for m in models), counts=counts, base=base, loss=loss, floor=floor,
         drifted=none[0] if drifted is None else drifted, broken=none[1] if broken is None else broken, new=none[2] if new is None else new,
         slices=names, slice_counts=slice_counts, slice_loss=slice_loss.reshape(len(models), T, len(names)),
     )
+
+
+def _floor(cohorts: list[Cohort], evaluated: np.ndarray, base: dict[str, np.ndarray], i: int, size: int, constant: np.ndarray | None = None) -> np.ndarray:  # (D,)
+    "Sum by day what a model has to beat to be the first one: the answer that its training labels would have given every time."
+    if constant is None or evaluated[i] < 0:
+        return base["evaluation"][i]
+    cohort = cohorts[int(evaluated[i])]
+    return cohort.by_day(constant, cohort.chosen[i], size)
 
 # %% ../../nbs/70_backtest/72_matrix.ipynb #4d6ef114
 @dataclass(frozen=True)
@@ -203,13 +213,14 @@ def _spread(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return made
 
 # %% ../../nbs/70_backtest/72_matrix.ipynb #350cb975
-def _job(data: Data, train: Train, rows: pd.DataFrame, cohorts: dict[int, pd.DataFrame]) -> tuple[str, dict[int, np.ndarray]] | None:
-    "Train one model and return its hash and the loss of every row of every cohort; None where nothing can be trained."
+def _job(data: Data, train: Train, rows: pd.DataFrame, cohorts: dict[int, pd.DataFrame], evaluated: int) -> tuple[str, dict[int, np.ndarray], np.ndarray | None] | None:
+    "Train one model and return its hash, the loss of every row of every cohort, and that of its constant answer on the evaluated one; None where nothing can be trained."
     try:
         model = fit(estimator(data, train), rows, data)
     except ContinualError:
         return None
-    return model.hash, {at: losses(data, part["label"], predict(model, part, data)) for at, part in cohorts.items() if len(part)}
+    floor = baseline_losses(data, cohorts[evaluated]["label"], constant_answer(data, rows["label"])) if evaluated in cohorts else None
+    return model.hash, {at: losses(data, part["label"], predict(model, part, data)) for at, part in cohorts.items() if len(part)}, floor
 
 
 @contextlib.contextmanager
@@ -222,7 +233,7 @@ def engine(settings: Backtest):
         if settings.engine == "dask":
             import distributed  # noqa: F401
 
-            client = distributed.Client(settings.scheduler) if settings.scheduler else distributed.Client(n_workers=max(settings.workers, 1), threads_per_worker=1)
+            client = distributed.Client(settings.scheduler) if settings.scheduler else distributed.Client(n_workers=settings.workers if settings.workers > 0 else None, threads_per_worker=1, dashboard_address=None)
         elif settings.engine == "ray":
             import ray
             from ray.util.joblib import register_ray
@@ -273,7 +284,7 @@ def build(
     with engine(params.backtest):
         needed = [*params.data.features, "label"]
         ahead = lambda t: {j: labelled[j][needed] for j in range(max(evaluated[t], 0), len(cohorts))}
-        trained = Parallel()(delayed(_job)(params.data, params.train, rows[needed], ahead(t)) for t, _, rows in todo)
+        trained = Parallel()(delayed(_job)(params.data, params.train, rows[needed], ahead(t), int(evaluated[t])) for t, _, rows in todo)
         watch = lambda t: {j: (known[j].rows, _counted(known[j])) for j in range(t + 1, len(known))}
         looked = Parallel()(delayed(_drift)(params.data, params.monitor, params.decide.max_missing_jump, known[t].composed.reference, watch(t)) for t in checks)
     drifted, broken = np.zeros((len(known), len(known), 3), int), np.zeros((len(known), len(known)), bool)

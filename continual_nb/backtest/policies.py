@@ -18,6 +18,7 @@ from ..core.files import ContinualError, number
 from ..core.params import Decide, Drift, Debt, Evaluate, Forecast, Monitor, Params, Performance, Schedule, Trigger, read_yaml
 from ..core.pictures import BLUE, GREEN, INK, ORANGE, QUIET, axes, picture
 from ..core.results import Result, Section, Table
+from ..policy.result import TRAINS
 from ..policy.triggers import MEMORY, Stack, add_up, blank, norm, refined
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #1ca4ce86
@@ -33,6 +34,8 @@ class Tables:
     proven: np.ndarray  # (M, T) bool
     better: np.ndarray  # (M, T) model that passes the gates against champion m at iteration t; -1: none
     measured: np.ndarray  # (M, T) gain per event that the comparison measures, 0 or more
+    won: np.ndarray  # (M, T) gain per event of the model that passes; 0: none
+    doubt: np.ndarray  # (M, T) its standard error
     error: np.ndarray  # (M, T) standard error of the loss as first counted
     base: np.ndarray  # (T,) loss of the constant answer, as first counted
     fresh: np.ndarray  # (T, 2) what the best model trained at an iteration reaches on its evaluation rows, over the constant answer's loss; and its error
@@ -46,12 +49,12 @@ def tables(matrix: Matrix, decide: Decide, monitor: Monitor, evaluate: Evaluate)
     loss, _, _ = _of(matrix, "window")
     pay = loss * matrix.events * decide.costs.loss
     seen, excess, low, skill = _excess(matrix, monitor)
-    better, measured = _gates(matrix, evaluate)
+    better, measured, won, doubt = _gates(matrix, evaluate)
     begin, champion = _first(matrix, evaluate)
     proven = (low > 0) & (skill > monitor.tolerance)
     with np.errstate(invalid="ignore", divide="ignore"):
         base = matrix.base["seen"].sum(-1) / matrix.counts["seen"].sum(-1)
-    return Tables(np.nan_to_num(pay), loss, seen, excess, skill, proven, better, measured, _of(matrix, "seen")[1], base, _fresh(matrix), begin if M else T, champion)
+    return Tables(np.nan_to_num(pay), loss, seen, excess, skill, proven, better, measured, won, doubt, _of(matrix, "seen")[1], base, _fresh(matrix), begin if M else T, champion)
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #ca1d3c8d
 def _fresh(matrix: Matrix) -> np.ndarray:
@@ -97,12 +100,12 @@ def _excess(matrix: Matrix, monitor: Monitor):
         return _of(matrix, "seen")[0], mean, low, mean / base
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #cfb1d60b
-def _gates(matrix: Matrix, evaluate: Evaluate) -> tuple[np.ndarray, np.ndarray]:
+def _gates(matrix: Matrix, evaluate: Evaluate) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     "Put every iteration's challengers through the gates against every possible champion."
     from scipy.special import stdtrit
 
     M, T = len(matrix.made), len(matrix.windows)
-    better, measured = np.full((M, T), -1), np.zeros((M, T))
+    better, measured, won, doubt = np.full((M, T), -1), np.zeros((M, T)), np.zeros((M, T)), np.zeros((M, T))
     for t in range(T):
         new = np.flatnonzero(matrix.made == t)
         counts = matrix.counts["evaluation"][t]
@@ -115,8 +118,9 @@ def _gates(matrix: Matrix, evaluate: Evaluate) -> tuple[np.ndarray, np.ndarray]:
         able = (low > evaluate.min_gain) & (counts.sum() >= evaluate.min_rows)
         best = np.where(able, mean, -np.inf).argmax(axis=1)
         better[:, t] = np.where(able.any(axis=1), new[best], -1)
+        won[:, t], doubt[:, t] = (np.where(able.any(axis=1), part[np.arange(M), best], 0.0) for part in (mean, np.nan_to_num(se)))
         measured[:, t] = np.nan_to_num(np.fmax(mean.max(axis=1), 0.0))
-    return better, measured
+    return better, measured, won, doubt
 
 
 def _first(matrix: Matrix, evaluate: Evaluate) -> tuple[int, int]:
@@ -127,7 +131,7 @@ def _first(matrix: Matrix, evaluate: Evaluate) -> tuple[int, int]:
         new, counts = np.flatnonzero(matrix.made == t), matrix.counts["evaluation"][t]
         if not len(new) or counts.sum() < evaluate.min_rows:
             continue
-        saved = matrix.base["evaluation"][t] - matrix.loss["evaluation"][new, t]
+        saved = matrix.floor[new] - matrix.loss["evaluation"][new, t]
         mean, se, df = mean_and_se(saved, np.broadcast_to(counts, saved.shape))
         able = mean - stdtrit(df, 0.5 + (1 - (1 - evaluate.confidence) / len(new)) / 2) * se > 0
         if able.any():
@@ -159,21 +163,23 @@ def walk(
     stack = Stack(triggers)
     made = Walk(*(np.zeros((n, T)) for _ in range(2)), np.full((n, T), -1), *(np.zeros((n, T), bool) for _ in range(3)))
     champion, since, accepted, debts = np.full(n, look.champion), np.full(n, look.begin), np.full(n, look.begin), Debts(n, look)
-    pending, serves = np.full(n, -1), np.full(n, -1)
+    pending, serves, gained = np.full(n, -1), np.full(n, -1), np.zeros((2, n))
     for t in range(look.begin + 1, T):
         due = (pending >= 0) & (serves <= t)
         champion, pending = np.where(due, pending, champion), np.where(due, -1, pending)
         made.serving[:, t], made.errors[:, t] = champion, look.pay[champion, t]
         for j in (j for j in np.flatnonzero(matrix.first == t) if j <= t):  # windows that are judged for the first time
             debts.window(look, champion, j, (j > accepted) & (pending < 0), matrix.events[j] * costs.loss)
-        known = blank(n, t, **debts.known(), **_known(matrix, look, decide, champion, accepted, t, made.attempts, since))
+        known = blank(n, t, gained=gained[0], doubt=gained[1], **debts.known(), **_known(matrix, look, decide, champion, accepted, t, made.attempts, since))
         broken = matrix.broken[accepted, t]
         fires = stack.fires(known) & ~broken & (pending < 0) & (matrix.made == t).any()
         better = np.where(fires, look.better[champion, t], -1)
         made.attempts[:, t], made.promoted[:, t] = fires, better >= 0
         drifts = (known.drifted.sum(axis=1) > 0) & np.isnan(known.skill_loss)  # drift whose harm cannot be judged wants a look
         made.looks[:, t] = ~fires & (broken | known.proven | drifts)
-        debts.attempt(look, fires, better >= 0, t, np.where(better >= 0, 0.0, look.measured[champion, t] * matrix.events[t] * costs.loss))
+        worth = look.measured[champion, t] * matrix.events[t] * costs.loss
+        debts.attempt(look, fires, better >= 0, t, np.where(better >= 0, 0.0, worth))
+        gained = np.where(fires, np.stack([look.won[champion, t], look.doubt[champion, t]]) * matrix.events[t] * costs.loss, gained)
         since, accepted = np.where(fires, t, since), np.where(better >= 0, t, accepted)
         pending, serves = np.where(better >= 0, better, pending), np.where(better >= 0, t + 1 + review_windows, serves)
     spent = made.attempts * (costs.update + costs.review) + made.promoted * costs.rollout + made.looks * costs.review
@@ -286,7 +292,7 @@ def usual(every: tuple[int, ...] = (2, 3, 4, 6, 8, 12)) -> dict[str, Trigger]:
     made |= {f"every {k} windows": one(Schedule(every=k)) for k in every}
     made |= {"any drift": one(Drift()), "skill down by 0.02": one(Performance(level=0.02)), "skill down by 0.05": one(Performance(level=0.05)),
              "loss above rolling mean by 10 %": one(Performance(of="loss", rule="rolling", level=0.1)), "loss above its 90 % quantile": one(Performance(of="loss", rule="quantile", level=0.9))}
-    made |= {"forecast": one(Forecast()), "regret debt": one(Debt()), "regret debt, looking ahead": one(Debt(ahead=True)), "regret debt, every loss believed": one(Debt(sure=0.0)), "regret debt, half the cost": one(Debt(factor=0.5))}
+    made |= {"forecast": one(Forecast()), "regret debt": one(Debt()), "regret debt, not looking ahead": one(Debt(ahead=False)), "regret debt, not following": one(Debt(follow=0)), "regret debt, every loss believed": one(Debt(sure=0.0)), "regret debt, half the cost": one(Debt(factor=0.5))}
     return made
 
 
@@ -353,10 +359,12 @@ class Gap(Result):
     windows: int
     same_actions: int  # windows in which both tried, or did not try, an update
     same_champions: int  # windows after which both had the same model in place
+    same_looks: int  # windows in which both asked, or did not ask, for a look
+    differ: tuple[tuple[str, str, str, str], ...] = ()  # window, what the fast one did, what the exact one did, why
     largest: float | None  # difference between a loss that the monitor measured and the cell of the matrix
     fast: float  # money
     exact: float  # money, by the same prices
-    answers: tuple[tuple[str, str, str, str], ...] = ()  # window, action, outcome, champion: what the exact fold did
+    answers: tuple[tuple[str, str, str, str], ...] = ()  # window, means, outcome, champion: what the exact fold did
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #a33cbedc
 class Backtested(Result):
@@ -416,7 +424,7 @@ def compared(
 def _limits(params: Params, matrix: Matrix) -> tuple[str, ...]:
     "Say what this backtest cannot know."
     said = ["History holds only the changes that happened, and the model's own influence on its labels is not replayed.",
-            "The fast replay asks the gates for enough events and a proven gain; harm to single groups and rollbacks are only in the exact one (--exact)."]
+            "The fast replay asks the gates for enough events and a proven gain; harm to single groups, corrected answers, new references and rollbacks are only in the exact one (--exact)."]
     return tuple(said + (["Fewer than 12 windows: the intervals are rough."] if len(matrix.windows) < 12 else []))
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #fd887fb0
@@ -446,7 +454,9 @@ def _shown(b: Backtested) -> tuple[Table, ...]:
     head = ("rank", "policy", "regret", "95 % interval", "updates", "of these promoted", "looks", b.metric, "first half", "second half")
     made = [Table(head, rows, "Money beyond the oracle; policies with the same rank cannot be told apart")] if rows else []
     if b.gap:
-        made.append(Table(("window", "action", "outcome", "model in place"), b.gap.answers, "What the exact replay of today's policy did"))
+        made.append(Table(("window", "means", "outcome", "model in place"), b.gap.answers, "What the exact replay of today's policy did"))
+        if b.gap.differ:
+            made.append(Table(("window", "fast", "exact", "why"), b.gap.differ, "Where the fast replay did something else, and why"))
     return tuple(made)
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #b941ac19
@@ -473,6 +483,31 @@ def _picture(b: Backtested):
     said = "; ".join(f"{p.name}: {upkeep(p):,.0f} spent, {b.metric} {p.loss:.4f}" for p in b.policies)
     return picture(figure, f"Upkeep against quality of {len(b.policies)} policies. {said}. The oracle spends {paid:,.0f} for {b.oracle_loss:.4f}.")
 
+# %% ../../nbs/70_backtest/73_policies.ipynb #f0a1gapd
+def _paid(turn, costs) -> float:
+    "Money that one exact iteration cost beside its errors."
+    prices = {"first model": costs.update + costs.review, "retrain": costs.update + costs.review, "earlier champion": costs.review, "recalibrate": costs.recalibrate + costs.review,
+              "refresh reference": costs.review, "look": costs.review, "mend the data": costs.review}
+    return prices.get(turn.proposal.means, 0.0) + costs.rollout * (turn.outcome.answer in ("promoted", "rolled back"))
+
+
+def _differences(matrix: Matrix, turns: list, fast: Walk, champion: list[int], after: list[int]) -> tuple[tuple[str, str, str, str], ...]:
+    "Name the windows in which the two replays updated differently, each with its reason."
+    made = []
+    for k, turn in enumerate(turns):
+        means, answer = turn.proposal.means, turn.outcome.answer
+        tried, promoted = means in TRAINS and turn.outcome.previous is not None, answer == "promoted"
+        if bool(fast.attempts[0, k]) == tried and champion[k] == after[k]:
+            continue
+        harmed = any(gate.name == "no group harmed" and gate.verdict == "fail" for gates in turn.evaluation.gates.values() for gate in gates)
+        why = ("only the exact replay corrects answers, renews references and returns to earlier models" if means in ("recalibrate", "refresh reference", "earlier champion") else
+               "a group of events would have been harmed" if harmed and fast.promoted[0, k] else
+               "left to a person" if answer == "deferred" else
+               f"follows from {made[0][0]}" if made else "not explained")
+        did = ("updated" if fast.promoted[0, k] else "tried") if fast.attempts[0, k] else "looked" if fast.looks[0, k] else "nothing"
+        made.append((matrix.windows[k], did, f"{means}, {answer}" if promoted or tried or means != "none" else "nothing", why))
+    return tuple(made)
+
 # %% ../../nbs/70_backtest/73_policies.ipynb #dd1561fa
 def gap(
     matrix: Matrix,
@@ -488,12 +523,15 @@ def gap(
     after = [int(fast.serving[0, t + 1]) if t + 1 < T else (int(look.better[fast.serving[0, t], t]) if fast.promoted[0, t] else int(fast.serving[0, t])) for t in range(T)]
     after[: look.begin] = [-1] * min(look.begin, T)
     after[look.begin : look.begin + 1] = [look.champion]
-    tried = [t.proposal.action in ("improve", "rollback") and t.moment.number - 1 > look.begin for t in turns]
+    after_first = lambda t: t.moment.number - 1 > look.begin
+    tried = [after_first(t) and t.proposal.means in TRAINS for t in turns]
+    upkeep = sum(_paid(t, costs) for t in turns if after_first(t))
     looked = [t.proposal.action == "inspect" and t.moment.number - 1 > look.begin for t in turns]
-    errors = sum(look.pay[champion[t - 1], t] for t in range(look.begin + 1, T) if champion[t - 1] >= 0)
-    upkeep = sum(tried) * (costs.update + costs.review) + sum(looked) * costs.review + sum(t.outcome.answer == "promoted" for t in turns[look.begin + 1 :]) * costs.rollout
+    seen = lambda t: turns[t].monitoring.performance.loss * matrix.events[t] * costs.loss if turns[t].monitoring.performance else 0.0  # a corrected champion is in no table
+    errors = sum(look.pay[champion[t - 1], t] if champion[t - 1] >= 0 else seen(t) for t in range(look.begin + 1, T))
     cells = [abs(t.monitoring.performance.loss - look.seen[champion[k - 1], k]) for k, t in enumerate(turns)
              if k and t.monitoring.performance is not None and champion[k - 1] >= 0 and matrix.first[k] == k]
     return Gap(windows=T, same_actions=sum(bool(a) == bool(b) for a, b in zip(tried, fast.attempts[0])), same_champions=sum(a == b for a, b in zip(champion, after)),
+               same_looks=sum(bool(a) == bool(b) for a, b in zip(looked, fast.looks[0])), differ=_differences(matrix, turns, fast, champion, after),
                largest=number(max(cells)) if cells else None, fast=number(fast.money[0].sum()), exact=number(errors + upkeep),
-               answers=tuple((t.moment.window.name, t.proposal.action, t.outcome.answer, (t.state.card.champion or "none")[:8]) for t in turns))
+               answers=tuple((t.moment.window.name, t.proposal.means, t.outcome.answer, (t.state.card.champion or "none")[:8]) for t in turns))

@@ -266,7 +266,7 @@ class Hindsight(Result):
         ax.axhline(0, color=INK, linewidth=0.8)
         ax.set(xlabel="loss per event that was promised to be saved", ylabel="and was saved")
         said = "; ".join(f"{d.window or d.iteration}: {d.promised:.4g} promised, {d.realised:.4g} came" for d in known)
-        return picture(figure, f"Promised and realised gains of {len(known)} changes (dashed: as promised; line: {self.slope:.0%} of it). {said}.".replace(" -", " \N{MINUS SIGN}"))
+        return picture(figure, f"Promised and realised gains of {len(known)} changes, with 95 % intervals; the dashed line is what was promised, the other one {self.slope:.0%} of it. {said}.".replace(" -", " \N{MINUS SIGN}"))
 
 
 def hindsight(ledger: tuple[Entry, ...], params: Params) -> Hindsight:

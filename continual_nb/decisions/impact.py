@@ -169,4 +169,4 @@ def _grown(i: Impact):
     ax.set_xticks(list(x)[:: max(len(sums) // 8, 1)], [window for window, *_ in i.by_window][:: max(len(sums) // 8, 1)])
     ax.set_ylabel("money saved")
     said = "; ".join(f"{window}: {_money(s)} (±{_money(h)})" for (window, *_), s, h in zip(i.by_window, sums, halves))
-    return picture(figure, f"Money saved against the first model, added up by window (dashed: updates). {said}.")
+    return picture(figure, f"Money saved against the first model, added up by window; dashed lines are updates. {said}.")

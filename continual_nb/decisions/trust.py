@@ -96,7 +96,7 @@ class Link(Result):
 
 
 def _share(name: str, good: int, of: int, said: str) -> Link:
-    return Link(name=name, value=number((1 + good) / (2 + of)), because=said.format(good=good, of=of, bad=of - good))
+    return Link(name=name, value=number((1 + good) / (2 + of)), because=said.format(good=good, of=of, bad=of - good) if of else "nothing to judge yet")
 
 
 def blind(turns: list[dict[str, Entry]]) -> tuple[int, int]:
@@ -162,6 +162,8 @@ class Trust(Result):
             return Section("How far can this be trusted?", "Nothing has been decided yet, so there is no record to trust.")
         moved = "" if self.before is None or abs(self.score - self.before) < 0.5 else f", {'up' if self.score > self.before else 'down'} from {self.before:.0f}"
         lead = f"The record scores {self.score:.0f} of 100{moved}." + (f" It fell because {'; '.join(self.reasons)}." if self.reasons else "")
+        weak = min(self.links, key=lambda link: link.value)
+        lead += f" The weakest link is “{weak.name}”: {weak.because}." if weak.value < 0.5 and not self.reasons else ""
         chain = tuple((link.name, f"{link.value:.0%}", link.because) for link in self.links)
         earned = tuple((one.kind, one.level, one.because, one.missing) for one in self.standing)
         tables = (Table(("link", "holds", "because"), chain, "The chain: one broken link pulls the score down"),
@@ -176,7 +178,7 @@ class Trust(Result):
         ax.plot([k for k, _ in falls], [v for _, v in falls], "o", color=ORANGE, markersize=6)
         ax.axhline(50, color=QUIET, linewidth=0.8, linestyle="--")
         ax.set(xlabel="iteration", ylabel="trust", ylim=(0, 100))
-        return picture(figure, "Trust by iteration (dashed: no evidence either way): " + ", ".join(f"{k}: {v:.0f}" for k, v in self.history) + ".")
+        return picture(figure, "Trust by iteration; at the dashed line there is no evidence either way. " + ", ".join(f"{k}: {v:.0f}" for k, v in self.history) + ".")
 
 # %% ../../nbs/60_decisions/64_trust.ipynb #9a2d0a94
 def trust(ledger: tuple[Entry, ...], params: Params) -> Trust:

@@ -80,8 +80,9 @@ def _told(params: Decide, known: Evidence) -> str:
     names = [name for name in names if holds[stack.slots[0, name]]] or names
     debt, future, drifted = float(known.debt(_sure(params))[0]), max(float(known.future[0]), 0.0), int(known.drifted.sum())
     spent = f"since the last update staleness has cost about {debt:,.0f}, and would cost {future:,.0f} over the next {params.horizon} windows; an update costs {params.costs.change:,.0f}"
+    gained = f"; the last update gained {float(known.gained[0]):,.0f} per window, and after a break the next one may gain again" if known.since[0] <= 1 and known.gained[0] > 0 else ""
     said = {
-        "debt": spent, "forecast": spent, "schedule": f"{int(known.since[0])} windows have passed since the last update or attempt", "drift": f"{drifted} columns drifted",
+        "debt": spent + gained, "forecast": spent, "schedule": f"{int(known.since[0])} windows have passed since the last update or attempt", "drift": f"{drifted} columns drifted",
         "amount": f"{int(known.rows[0]):,} events and {int(known.labels[0]):,} labels are new to the champion", "latency": f"{int(known.rows[0]):,} events are new to the champion",
         "performance": f"the loss per event is {known.loss[0]:.4g}, {known.excess[0]:.3g} beyond what was accepted",
     }

@@ -134,7 +134,7 @@ def ties(repeats: int) -> None:
         kind = "categorical" if "levels" in name else "numeric"
         for n in (200, 1000, 10_000):
             found = []
-            for _ in range(10 * repeats if n < 5000 else 2 * repeats):
+            for _ in range(40 * repeats if n < 5000 else 10 * repeats):
                 side = lambda: pd.Series(make(n)).astype("str" if kind == "categorical" else float)
                 known = column_profile(side(), kind, None, PLAIN)
                 p = p_value(compare(known.table, counts(known, side()), kind == "numeric", 30, lean=True, rest=None if kind == "numeric" else known.width - 2), 0.0, 0.0)
@@ -142,7 +142,7 @@ def ties(repeats: int) -> None:
             say(part="ties", column=name, rows=n, repeats=len(found), nominal=0.05, size=round(float(np.mean(found)), 4))
     for n in (10_000, 100_000, 1_000_000):
         shares, found = 1 / np.arange(1, 51) / (1 / np.arange(1, 51)).sum(), []
-        for _ in range(20 * repeats):
+        for _ in range(100 * repeats):
             found.append(p_value(compare(rng.multinomial(n, shares)[None], rng.multinomial(n, shares), False), 0.0, 0.0) <= 0.05)
         say(part="ties", column="50 levels, as counts", rows=n, repeats=len(found), nominal=0.05, size=round(float(np.mean(found)), 4))
 

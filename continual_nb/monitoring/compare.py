@@ -94,7 +94,8 @@ def familiar(profile: ColumnProfile, window: np.ndarray, then: np.ndarray | None
         span = (high - low) or 1.0
         at = (np.arange(256) + 0.5) / 256
         place = lambda x: np.clip((x[(at * len(x)).astype(int)] - low) / span, -10, 10)
-        made["wasserstein"] = number(np.abs(place(then) - place(now)).mean())
+        with np.errstate(over="ignore"):  # what lies further is cut at ten
+            made["wasserstein"] = number(np.abs(place(then) - place(now)).mean())
     return made
 
 
@@ -207,6 +208,12 @@ class Comparison(Result):
         known = ("ks", "wasserstein", "psi", "js", "chi_square")
         details = [Table(("column", "kind", "answer", "distance", "p (corrected)", *known, "note"),
                          tuple((c.column, c.kind, c.verdict, spell(c.effect), spell(c.p_adjusted), *(spell(c.familiar.get(k)) for k in known), c.note) for c in order), "All columns")]
+        if self.outliers is not None and self.outliers.top:
+            details.append(Table(("row", "share of good rows as unusual", "what is unusual"), tuple((u.event, f"{u.p_value:.2g}", " with ".join(u.columns)) for u in self.outliers.top), self.outliers.sentence))
+        if self.contents:
+            details.append(Table(("text or embedding", "answer", "distance", "words that came (+) or went (-)"), tuple((v.column, v.verdict, spell(v.effect), ", ".join(v.words)) for v in self.contents), "Texts and embeddings"))
+        if self.loss is not None and self.loss.crossed:
+            details.append(Table(("group", "rows", f"{self.loss.name} now", "p"), tuple((s.name, f"{s.rows:,}", spell(s.loss), spell(s.p_value)) for s in self.loss.crossed), "Groups of up to three categories in which the loss has risen most, tested on rows that the search did not see"))
         if self.quality:
             details.insert(0, Table(("severity", "finding"), tuple((f.severity, f.sentence) for f in self.quality), "Findings about the data"))
         return Section("Comparison", " ".join(self.told()), tuple(p for p in [picture] if p), tuple(tables), self.unchecked, tuple(details))
@@ -554,10 +561,7 @@ class _Told:
             label = [np.maximum(names.get_indexer(s[m.label].astype("str")), 0) for s in sides]
         parts = by_outcome(losses, label) if cause.cause == "label shift" and label is not None else split_loss(belonging(*sides, kinds), losses, label)
         leaves = tree_of_change(sides, kinds, losses) if hurt else ()
-        names = [n for n, kind in kinds.items() if kind == "categorical" and 2 <= m.profiles_[n].distinct <= LEVELS_CROSSED]
-        every = [side[k].reset_index(drop=True) for side, k in zip(look, keep)]
-        crossed = risen(*every, names, [v[k] for v, k in zip(cost[1], keep)], self.settings.min_rows, alpha=self.settings.alpha) if hurt and names else ()
-        return cause, [cost[0].model_copy(update={"parts": parts, "leaves": leaves, "crossed": crossed}), *cost[1:]]
+        return cause, [cost[0].model_copy(update={"parts": parts, "leaves": leaves}), *cost[1:]]
 
     def _rows(self, look, column: str | None, where=None) -> dict[str, tuple[int, ...]]:
         "A few rows of either side that show the change: numbers of rows, from 0."
@@ -602,9 +606,11 @@ class _Spelled:
         loud = "loss" in s.columns
         what = listed(["the loss" if c == "loss" else c for c in s.columns])
         more = f" {s.reference_rows:,} rows of the reference and {s.rows:,} now; the other rows show no such change."
+        narrower = next((c.name for c in cost[0].crossed if s.name in c.name.split(", ") and c.name != s.name), None) if loud and cost is not None else None
+        within = f" It has risen most in {narrower}." if narrower else ""
         harm = loud and where is not None and cost is not None and np.nanmean(cost[1][1][where["current"]]) > np.nanmean(cost[1][0][where["reference"]])
         return Incident(kind="performance" if loud else "features", severity="harm" if harm else "look", title=f"{what} changed in {s.name}", columns=tuple(c for c in s.columns if c != "loss"),
-                        sentence=f"In {s.name} {what} {'has' if len(s.columns) == 1 else 'have'} changed (distance {s.distance:.2f}, p = {s.p_value:.2g} after correction).{more}{sentence}",
+                        sentence=f"In {s.name} {what} {'has' if len(s.columns) == 1 else 'have'} changed (distance {s.distance:.2f}, p = {s.p_value:.2g} after correction).{more}{sentence}{within}",
                         cause=cause, members=s.columns, slice=s.name, action=f"Look at {s.name} first. {MEANS[cause][1]}", evidence=self._rows(look, s.columns[0], where))
 
     def _general(self, look, features, others, hurt, together, cost, cause) -> Incident:
@@ -693,7 +699,7 @@ class _Scoring(_Structure, _Asked, _Told, _Spelled):
         said = self._contents(faulty) if min(len(m.reference_), len(self.window)) >= settings.min_rows else ()
         together = self._joint(look, profiles, faulty, 0.5 if said else 1.0) if deep else Joint(verdict="not testable", rows=len(self.window), note="too few rows")
         odd = self._odd(look, profiles, faulty) if deep else None
-        cost = self._loss(look) if deep and lossy else None
+        cost = self._crossed(look, self._loss(look)) if deep and lossy else None
         shape = self._slices(look, profiles, faulty, cost) if deep else ()
         incidents, cause, cost = self._incidents(look, columns, faults, faulty, together, cost, shape, said)
         every = {c.column: c for c in columns} | self.settled
@@ -702,6 +708,16 @@ class _Scoring(_Structure, _Asked, _Told, _Spelled):
             rows={"reference": len(m.reference_), "current": len(self.window)}, columns=tuple(every[n] for n in order), joint=together, quality=tuple(self.found),
             incidents=incidents, loss=cost[0] if cost else None, slices=shape, cause=cause, contents=said, outliers=odd, min_effect=settings.min_effect, alpha=settings.alpha, unchecked=tuple(self._gaps(every, lossy)),
         )
+
+    def _crossed(self, look, cost):
+        "Where the loss has risen for certain, name the groups of up to three categories in which it has risen most."
+        if cost is None or cost[0].p_value > self.settings.alpha * SPENT["loss"]:
+            return cost
+        names = [n for n, p in self.m.profiles_.items() if p.role == "feature" and n in look[1] and p.kind == "categorical" and 2 <= p.distinct <= LEVELS_CROSSED]
+        keep = [np.isfinite(values) for values in cost[1]]
+        every = [side[k].reset_index(drop=True) for side, k in zip(look, keep)]
+        found = risen(*every, names, [v[k] for v, k in zip(cost[1], keep)], self.settings.min_rows, alpha=self.settings.alpha) if names else ()
+        return [cost[0].model_copy(update={"crossed": found}), *cost[1:]]
 
     def _familiar(self, profile: ColumnProfile, window: np.ndarray, values: pd.Series) -> dict[str, float | None]:
         if profile.kind == "categorical":

@@ -91,10 +91,10 @@ def familiar(profile: ColumnProfile, window: np.ndarray, then: np.ndarray | None
         gap = np.searchsorted(then, both, "right") / len(then) - np.searchsorted(now, both, "right") / len(now)
         made["ks"] = number(np.abs(gap).max())
         low, high = then[int(0.25 * len(then))], then[min(int(0.75 * len(then)), len(then) - 1)]
-        span = (high - low) or 1.0
         at = (np.arange(256) + 0.5) / 256
         place = lambda x: np.clip((x[(at * len(x)).astype(int)] - low) / span, -10, 10)
-        with np.errstate(over="ignore"):  # what lies further is cut at ten
+        with np.errstate(over="ignore", invalid="ignore"):  # what lies further is cut at ten
+            span = (high - low) or 1.0
             made["wasserstein"] = number(np.abs(place(then) - place(now)).mean())
     return made
 

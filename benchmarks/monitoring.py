@@ -167,7 +167,7 @@ def budget(repeats: int) -> None:
 
 
 def kernels(_: int) -> None:
-    "MMD with 100 permutations against the matrix products alone; the joint verdict against MMD; 10,000 rows a side, 20 columns."
+    "MMD with 100 permutations against all tiles of the kernel times the labels (it needs half of them); the joint verdict against MMD; 10,000 rows a side, 20 columns."
     from continual_nb.monitoring.joint import encoded, fit_joint, joint, mmd
 
     rng = np.random.default_rng(0)

@@ -32,6 +32,7 @@ test: install  ## notebooks, unit, pipeline and fault tests
 	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile tests
 
 check: install  ## the large runs: a year of flights, five other projects, policies on streams with known change, pages and desk in a real browser
+	@! command -v java >/dev/null || python -c 'import pyspark' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,spark]'
 	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks --ignore checks/test_kills.py
 
 kills: install  ## kill a run in every stage, many times over (long)

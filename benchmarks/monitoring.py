@@ -1,4 +1,4 @@
-"""Measure the monitor: calibration, power, root cause, speed. Prints JSON lines; `python benchmarks/monitoring.py PART [REPEATS]`."""
+"""Measure the monitor: calibration, power, root cause, ties, budget, kernels, outliers, speed. Prints JSON lines; `python benchmarks/monitoring.py PART [REPEATS]`."""
 
 import json
 import os
@@ -8,8 +8,11 @@ import time
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers"))
+
 import numpy as np
 import pandas as pd
+from worlds import synth
 
 from continual_nb.core.params import Monitor as Settings
 from continual_nb.monitoring.compare import Monitor
@@ -19,22 +22,6 @@ PLAIN = Settings(min_effect=0.0)
 
 def say(**line) -> None:
     print(json.dumps(line), flush=True)
-
-
-def synth(n: int, rng, coded: bool = False, x0: float = 0.0, r: float = 0.6, rare: float = 0.01) -> pd.DataFrame:
-    "Twenty numeric columns (normal, lognormal, uniform, Poisson) and ten categorical ones of 2 to 100 levels."
-    made = {f"x{i}": rng.normal(size=n) for i in range(10)}
-    made["x0"] = made["x0"] + x0
-    made["x2"] = r * made["x1"] + np.sqrt(1 - r**2) * made["x2"]
-    made |= {f"x{10 + i}": rng.lognormal(size=n) for i in range(4)} | {f"x{14 + i}": rng.uniform(size=n) for i in range(3)}
-    made |= {f"x{17 + i}": rng.poisson(1 + 3 * i, n).astype(float) for i in range(3)}
-    for i, k in enumerate((2, 3, 4, 6, 8, 12, 20, 30, 50, 100)):
-        shares = 1 / np.arange(1, k + 1)
-        if i == 0:
-            shares = np.array([1 - rare, rare])
-        made[f"c{i}"] = pd.Categorical.from_codes(rng.choice(k, n, p=shares / shares.sum()).astype(np.int16), [f"l{j}" for j in range(k)])
-    frame = pd.DataFrame(made)
-    return frame if coded else frame.astype({f"c{i}": "str" for i in range(10)})
 
 
 def verdicts(answer) -> dict[str, bool]:
@@ -135,8 +122,103 @@ def speed(_: int) -> None:
         say(part="speed", rows=n, columns=30, sorting=sorting, both_sides=both, ratio=round(both / sorting, 2), fitted=one, fitted_ratio=round(one / sorting, 2), everything=whole)
 
 
+def ties(repeats: int) -> None:
+    "Size of the single-column test on columns with ties, on sparse categories and at sizes up to a million (drawn as counts)."
+    from continual_nb.monitoring.drift import compare, p_value
+    from continual_nb.monitoring.profile import column_profile, counts
+
+    rng = np.random.default_rng(2)
+    draw = {"0/1": lambda n: rng.integers(0, 2, n), "0/1, one in twenty": lambda n: rng.random(n) < 0.05, "Poisson(1)": lambda n: rng.poisson(1, n), "nine zeros in ten": lambda n: np.where(rng.random(n) < 0.9, 0, rng.normal(size=n)),
+            "rounded normal": lambda n: rng.normal(size=n).round(1), "normal": rng.standard_normal, "Zipf, 200 levels": lambda n: rng.zipf(1.3, n) % 200}
+    for name, make in draw.items():
+        kind = "categorical" if "levels" in name else "numeric"
+        for n in (200, 1000, 10_000):
+            found = []
+            for _ in range(40 * repeats if n < 5000 else 10 * repeats):
+                side = lambda: pd.Series(make(n)).astype("str" if kind == "categorical" else float)
+                known = column_profile(side(), kind, None, PLAIN)
+                p = p_value(compare(known.table, counts(known, side()), kind == "numeric", 30, lean=True, rest=None if kind == "numeric" else known.width - 2), 0.0, 0.0)
+                found.append(p is not None and p <= 0.05)
+            say(part="ties", column=name, rows=n, repeats=len(found), nominal=0.05, size=round(float(np.mean(found)), 4))
+    for n in (10_000, 100_000, 1_000_000):
+        shares, found = 1 / np.arange(1, 51) / (1 / np.arange(1, 51)).sum(), []
+        for _ in range(100 * repeats):
+            found.append(p_value(compare(rng.multinomial(n, shares)[None], rng.multinomial(n, shares), False), 0.0, 0.0) <= 0.05)
+        say(part="ties", column="50 levels, as counts", rows=n, repeats=len(found), nominal=0.05, size=round(float(np.mean(found)), 4))
+
+
+def budget(repeats: int) -> None:
+    "False alarms a year over 104 weekly windows at a budget of one, with 20 and 200 monitors that share a reference which wobbles as its windows do."
+    from continual_nb.monitoring.budget import gather
+    from continual_nb.monitoring.drift import compare, p_value
+
+    rng, shares = np.random.default_rng(6), np.full(10, 0.1)
+    for monitors in (20, 200):
+        for wobble in (0.0, 0.1):
+            alarms, years = 0, 0.0
+            for _ in range(max(repeats // (5 if monitors == 20 else 25), 2)):
+                draw = lambda: rng.multinomial(2000, (lambda w: w / w.sum())(shares * np.exp(wobble * rng.normal(size=10))))
+                known, state = [np.stack([draw() for _ in range(12)]) for _ in range(monitors)], {}
+                for _ in range(104):
+                    told = gather({str(j): p_value(compare(table, draw(), True)) for j, table in enumerate(known)}, state, 1.0, 52)
+                    state, alarms = told.by, alarms + bool(told.fired)
+                years += 2
+            say(part="budget", monitors=monitors, wobble=wobble, years=years, allowed=1.0, alarms_a_year=round(alarms / years, 3))
+
+
+def kernels(_: int) -> None:
+    "MMD with 100 permutations against all tiles of the kernel times the labels (it needs half of them); the joint verdict against MMD; 10,000 rows a side, 20 columns."
+    from continual_nb.monitoring.joint import encoded, fit_joint, joint, mmd
+
+    rng = np.random.default_rng(0)
+    frame = lambda: pd.DataFrame(rng.normal(size=(10_000, 20)), columns=[f"x{i}" for i in range(20)])
+    a, b = frame(), frame()
+    kinds = dict.fromkeys(a, "numeric")
+    known = fit_joint(a, kinds)
+    x, y = encoded(known.scales, a)[0], encoded(known.scales, b)[0]
+
+    def products():
+        both, labels = np.concatenate([x, y]).astype(np.float32), rng.normal(size=(20_000, 101)).astype(np.float32)
+        for i in range(0, 20_000, 1024):
+            np.exp(both[i : i + 1024] @ both.T) @ labels
+
+    product, whole = clock(products), clock(lambda: mmd(x, y))
+    together = clock(lambda: joint(fit_joint(a, kinds), b, PLAIN, floor=0))
+    say(part="kernels", rows=10_000, tiled_product=product, mmd=whole, mmd_ratio=round(whole / product, 2), joint=together, joint_ratio=round(whole / together, 1))
+
+
+def outliers(repeats: int) -> None:
+    "Share of 100 planted rows in 2,000 that are listed at one good row in a hundred, beside an isolation forest calibrated in the same way."
+    from sklearn.ensemble import IsolationForest
+
+    from continual_nb.monitoring.joint import encoded, fit_joint
+    from continual_nb.monitoring.outliers import fit_outliers, unusual
+    from continual_nb.monitoring.profile import column_profile
+
+    rng = np.random.default_rng(8)
+    plant = {"nothing": {}, "one value of 6 sd": {"x3": 6.0}, "times 1,000": {"x12": 1000.0}, "unknown category": {"c3": "zz"}, "a pair that does not fit": {"x1": 2.0, "x2": -2.0}}
+    for name, change in plant.items():
+        found = {"ours": [], "isolation forest": []}
+        for _ in range(max(repeats // 20, 2)):
+            known, window = synth(6000, rng), synth(2000, rng)
+            for column, value in change.items():
+                window.loc[:99, column] = window.loc[:99, column] * value if column == "x12" else value
+            kinds = {c: "categorical" if c[0] == "c" else "numeric" for c in known}
+            together = fit_joint(known, kinds)
+            columns = tuple(column_profile(known[c], kind, None, PLAIN) for c, kind in kinds.items())
+            listed = unusual(columns, together, fit_outliers(columns, together, known), window, 0.01)["event"].astype(int).to_numpy()
+            found["ours"].append([(listed < 100).sum() / 100, (listed >= 100).sum() / 1900])
+            flat = lambda rows: encoded(together.scales, rows)[0]
+            forest = IsolationForest(n_estimators=200, random_state=0).fit(flat(known[:3000]))
+            line = np.quantile(-forest.score_samples(flat(known[3000:])), 0.99)
+            hit = -forest.score_samples(flat(window)) >= line
+            found["isolation forest"].append([hit[:100].mean(), hit[100:].mean()])
+        for tool, pairs in found.items():
+            say(part="outliers", planted=name, tool=tool, listed_of_planted=round(float(np.mean(pairs, axis=0)[0]), 3), listed_of_good=round(float(np.mean(pairs, axis=0)[1]), 4))
+
+
 if __name__ == "__main__":
-    parts = {"calibration": calibration, "power": power, "rootcause": rootcause, "speed": speed}
+    parts = {"calibration": calibration, "power": power, "rootcause": rootcause, "ties": ties, "budget": budget, "kernels": kernels, "outliers": outliers, "speed": speed}
     chosen = sys.argv[1] if len(sys.argv) > 1 else "all"
     repeats = int(sys.argv[2]) if len(sys.argv) > 2 else 100
     for name, part in parts.items():

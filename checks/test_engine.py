@@ -1,45 +1,46 @@
-"The matrix of the backtest on a real local cluster of two Dask workers, each a process of its own (extra `dask`)."
+"One set of expressions, three engines: pandas, DuckDB and PySpark count the same; skipped only where there is no Java."
 
+import shutil
+
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
-from continual_nb.backtest.matrix import build
-from continual_nb.core.ingest import delivered
-from continual_nb.core.params import Backtest, Compose, Costs, Data, Decide, Params, Recipe, Train, Windows
+from continual_nb.core.params import Data, Monitor
+from continual_nb.monitoring.engine import counted
+from continual_nb.monitoring.profile import BUCKETS, counts, profile
 
-distributed = pytest.importorskip("distributed")
-
-
-def orders(weeks: int = 6) -> tuple[Params, object]:
-    draw, n = np.random.default_rng(11), weeks * 500
-    frame = pd.DataFrame({"when": pd.date_range("2024-01-01", periods=n, freq=pd.Timedelta(weeks=weeks) / n), "price": draw.normal(size=n), "shop": draw.choice(["north", "south"], n)})
-    frame["returned"] = (draw.random(n) < 1 / (1 + np.exp(-frame.price))).astype(int)
-    params = Params(project="orders", data=Data(source="orders", time="when", label="returned", label_delay="12h", numeric=("price",), categorical=("shop",)), windows=Windows(every="week"),
-                    decide=Decide(costs=Costs(loss=1.0)), train=Train(model="linear"), compose=Compose(recipes={"all": Recipe(), "recent": Recipe(windows=1)}), backtest=Backtest(engine="threading", workers=1))
-    return params, delivered(frame, params.data)
+DATA = Data(source="-", time="t", label="y", numeric=("x", "few"), categorical=("c", "city"))
 
 
-def on(params: Params, **engine) -> Params:
-    return params.model_copy(update={"backtest": Backtest(**engine)})
+def rows(n, seed):
+    rng = np.random.default_rng(seed)
+    x = np.where(rng.random(n) < 0.3, 0, rng.normal(size=n))
+    x[rng.random(n) < 0.1] = np.nan
+    x[:2] = np.inf, -np.inf
+    return pd.DataFrame({"x": x, "few": rng.integers(0, 4, n).astype(float), "c": pd.Series(rng.choice(["u", "v", "ä", "", None], n), dtype="str"),
+                         "city": pd.Series(rng.integers(0, 400, n)).astype("str"), "label": "1", "window": "w"})
 
 
-def same(here, there) -> None:
-    assert here.hash == there.hash and np.array_equal(here.drifted, there.drifted)
-    for part in here.loss:
-        assert np.array_equal(here.loss[part], there.loss[part], equal_nan=True)
+@pytest.fixture(scope="module")
+def spark():
+    if not shutil.which("java"):
+        pytest.skip("there is no Java")
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.sql.shuffle.partitions", "2").config("spark.driver.host", "127.0.0.1").getOrCreate()
+    yield session
+    session.stop()
 
 
-def test_a_cluster_that_params_yaml_asks_for_gives_the_same_matrix():
-    params, source = orders()
-    same(build(params, source), build(on(params, engine="dask", workers=2), source))
-
-
-def test_a_cluster_of_ones_own_is_used_and_both_workers_work():
-    params, source = orders()
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster) as client:
-        before = client.run(lambda dask_worker: dask_worker.state.executed_count)
-        there = build(on(params, engine="dask", scheduler=cluster.scheduler_address, workers=-1), source)
-        done = {name: count - before[name] for name, count in client.run(lambda dask_worker: dask_worker.state.executed_count).items()}
-    assert len(done) == 2 and min(done.values()) > 0, done
-    same(build(params, source), there)
+def test_pandas_duckdb_and_spark_count_the_same(spark, tmp_path):
+    known = profile(DATA, Monitor(), rows(3000, 1), 1).columns[:4]
+    window = rows(4000, 2).drop(columns=["label", "window"])
+    here = {c.column: counts(c, window[c.column]).tolist() for c in known}
+    assert known[3].buckets == BUCKETS and sum(here["x"]) == 4000
+    window.to_parquet(tmp_path / "w.parquet")
+    there = spark.read.parquet(str(tmp_path / "w.parquet"))
+    assert counted(there, known) == here
+    assert counted(duckdb.sql(f"SELECT * FROM read_parquet('{tmp_path}/w.parquet')"), known) == here
+    assert counted(window, known) == here

@@ -82,7 +82,9 @@ def test_a_quiet_window_is_quiet():
 
 
 def test_quiet_windows_stay_quiet():
-    loud = sum(bool(look(month(100 + k, n=400)).incidents) for k in range(40))
+    found = [look(month(100 + k, n=400)).incidents for k in range(40)]
+    assert all([i.title for i in incidents if i.title == "Volume"] for incidents in found)  # a quarter of the usual rows is told
+    loud = sum(any(i.title != "Volume" for i in incidents) for incidents in found)
     assert loud <= 5  # .05 for drift and quality together, .025 for harm
 
 
@@ -185,7 +187,7 @@ def test_empty_windows_have_an_answer(other, answer):
 @pytest.mark.parametrize("n", [1, 2, 29, 30])
 def test_few_rows_are_inconclusive(n):
     made = look(month(7)[:n])
-    assert {c.verdict for c in made.columns} <= {"inconclusive", "not testable"} and made.incidents == ()
+    assert {c.verdict for c in made.columns} <= {"inconclusive", "not testable"} and {i.title for i in made.incidents} <= {"Volume"}
 
 
 def test_everything_missing():

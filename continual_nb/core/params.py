@@ -23,7 +23,7 @@ from .files import ContinualError
 class Block(BaseModel):
     "One block of params.yaml: frozen, and closed to unknown keys."
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # forms are built when they are filled in
 
 # %% ../../nbs/00_core/03_params.ipynb #8f0e565a
 OWN = ("event_id", "event_time", "known_at", "window", "label", "label_time", "reason", "answered", "scored")  # columns of the loop

@@ -116,7 +116,7 @@ def days_from_to(first: str, last: str) -> str:
 class Result(BaseModel):
     "A frozen answer of one part of the loop; unknown fields are refused."
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", defer_build=True)
     file: ClassVar[str] = ""  # name of the JSON file in which the stage keeps it
 
     def to_dict(self) -> dict[str, Any]:

@@ -87,6 +87,8 @@ def summary(m: "Monitoring") -> str:
         parts = [f"{n} {words[v]}" for v, n in of.items() if n]
         said.append(f"Of {len(m.columns)} columns {listed(parts, 9)}." if parts else "")
         said.append(together(m.joint))
+        said += [f"{'What is written in' if v.kind == 'text' else 'The embedding'} {v.column} has changed." for v in m.contents if v.verdict == "drifted"]
+        said.append(m.outliers.sentence if m.outliers is not None and m.outliers.verdict == "more" else "")
     return " ".join([*(part for part in said if part), *worth(m)])
 
 

@@ -29,7 +29,7 @@ def readme(
             parts.append(f"```python\n{source}\n```")
             said = "".join("".join(o.get("text", o.get("data", {}).get("text/plain", ""))) for o in cell["outputs"])
             parts += [f"```text\n{said.rstrip()}\n```"] if said.strip() else []
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts).replace("](../", "](") + "\n"  # links of nbs/ are those of the root
 
 
 def sync(root: Path) -> list[str]:

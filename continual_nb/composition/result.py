@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ..core.pictures import BLUE, GREEN, ORANGE, QUIET, axes, picture
+from ..core.pictures import BLUE, GREEN, ORANGE, QUIET, axes, legend, picture
 from ..core.results import Result, Section, Table
 
 # %% ../../nbs/30_composition/37_result.ipynb #64194af5
@@ -79,6 +79,6 @@ class Composition(Result):
             ax.bar(np.arange(len(windows)) + (k - (len(parts) - 1) / 2) * wide, [part.by_window.get(name, 0) for name in windows], wide, color=colour, label=part.name)
         ax.set_xticks(np.arange(len(windows)), windows, rotation=45 if len(windows) > 8 else 0)
         ax.set_ylabel("rows")
-        ax.legend(frameon=False, labelcolor="#5b6472", fontsize=9)
+        legend(ax)
         said = "; ".join(f"{part.name}: {part.rows:,} rows" for part in parts)
         return picture(figure, f"Rows by window of event time. {said}.")

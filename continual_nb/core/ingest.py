@@ -17,7 +17,7 @@ import pandas as pd
 
 from .files import ContinualError, number
 from .params import Data, Ingest, source_name, Params
-from .pictures import BLUE, ORANGE, axes, picture
+from .pictures import BLUE, ORANGE, axes, legend, picture
 from .results import Result, Section, Table
 from .store import NOTHING, TIME, Partition, Store, label_delays, prints, rows_as_of, span_of
 from .windows import Cadence, Maturity, Moment, maturity
@@ -365,7 +365,7 @@ class Ingested(Result):
         ax.bar(place + 0.2, [m for _, _, m in shown], 0.4, color=ORANGE, label="labels")
         ax.set_xticks(place, names, rotation=45 if len(names) > 8 else 0)
         ax.set_ylabel("new rows")
-        ax.legend(frameon=False, labelcolor="#5b6472", fontsize=9)
+        legend(ax)
         said = "; ".join(f"{name}: {n:,} events and {m:,} labels" for name, n, m in shown[-6:])
         return picture(figure, f"New events and labels by window of event time. {said}.")
 

@@ -84,8 +84,8 @@ def summary(m: "Monitoring") -> str:
             for v in ("drifted", "stable", "inconclusive", "not testable")
         }
         words = {"drifted": "changed", "stable": "did not", "inconclusive": "cannot be judged", "not testable": "hold nothing to compare"}
-        parts = [f"{n} {words[v]}" for v, n in of.items() if n]
-        said.append(f"Of {len(m.columns)} columns {listed(parts, 9)}." if parts else "")
+        parts = [f"{n or 'none'} {words[v]}" for v, n in of.items() if (n and (v != "stable" or of["drifted"])) or v == "drifted"]
+        said.append(f"Of {len(m.columns)} columns {listed(parts, 9)}." if m.columns else "")
         said.append(together(m.joint))
         said += [f"{'What is written in' if v.kind == 'text' else 'The embedding'} {v.column} has changed." for v in m.contents if v.verdict == "drifted"]
         said.append(m.outliers.sentence if m.outliers is not None and m.outliers.verdict == "more" else "")

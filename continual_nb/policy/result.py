@@ -8,7 +8,7 @@ __all__ = ['Action', 'Means', 'TRAINS', 'ADVICE', 'Steer', 'Rule', 'Option', 'Pr
 # %% ../../nbs/20_policy/27_result.ipynb #7c36d494
 from typing import ClassVar, Literal
 
-from ..core.pictures import BLUE, ORANGE, QUIET, axes, picture
+from ..core.pictures import BLUE, ORANGE, QUIET, axes, legend, picture
 from ..core.results import Result, Section, Table
 
 Action = Literal["continue", "inspect", "improve", "rollback"]
@@ -102,5 +102,5 @@ class Proposal(Result):
         ax.set_xlim(0, top * 1.15)
         ax.set_yticks([])
         ax.set_xlabel("money since the last update")
-        ax.legend(frameon=False, labelcolor="#5b6472", fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+        legend(ax)
         return picture(figure, f"Estimated loss from the ageing of the model since the last update: {self.debt:,.0f}, of which {self.debt - self.debt_before:,.0f} in this window; acting would cost {self.cost:,.0f}.")

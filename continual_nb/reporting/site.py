@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from ..core.files import write_bytes
-from ..core.pictures import BLUE, GREEN, INK, ORANGE, QUIET, RED, axes, picture
+from ..core.pictures import BLUE, GREEN, INK, ORANGE, QUIET, RED, axes, legend, picture
 from ..core.results import Picture
 from .page import template, tidy
 from .record import Summary, plain, summaries
@@ -79,7 +79,7 @@ def decisions(
     for word in seen:
         ax.plot([], [], MARKS[word][0], color=MARKS[word][1], label=word, linestyle="none")
     if seen:
-        ax.legend(frameon=False, labelcolor=INK, fontsize=8, ncols=len(seen), loc="lower left", bbox_to_anchor=(0, 0.98), borderaxespad=0)
+        legend(ax, len(seen))
         figure.subplots_adjust(top=1 - 0.3 / (1.1 + 0.3 * len(models)))
     return picture(figure, _decisions_said(records, terms))
 
@@ -145,7 +145,7 @@ def _whole(ax, top: int) -> None:
 
     ax.set_ylim(0, max(top, 1) * 1.05)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-    ax.legend(frameon=False, labelcolor=INK, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 0.98), borderaxespad=0)
+    legend(ax)
     ax.figure.subplots_adjust(top=1 - 0.3 / ax.figure.get_figheight())
 
 # %% ../../nbs/80_reporting/83_site.ipynb #190ab211

@@ -188,11 +188,11 @@ def unlike(
 
 
 def _queue(rows: pd.DataFrame, mature_before: pd.Timestamp, params: Compose, odd: pd.DataFrame) -> pd.DataFrame:
-    "The label queue: the audit, and outliers without a label where they are to be asked for."
+    "The label queue: the audit, and where they are to be asked for the outliers whose label should have come and did not."
     audit = _audit(rows, mature_before, params.audit)
     if params.outliers != "ask" or not len(odd):
         return audit
-    asked = rows[(rows["event_id"].isin(set(odd["event_id"])) & rows["label"].isna() & ~rows["event_id"].isin(set(audit["event_id"]))).to_numpy()]
+    asked = rows[(rows["event_id"].isin(set(odd["event_id"])) & rows["label"].isna() & (rows["event_time"] < mature_before) & ~rows["event_id"].isin(set(audit["event_id"]))).to_numpy()]
     return pd.concat([audit, asked[["event_id", "event_time"]].assign(reason="outlier")], ignore_index=True)
 
 

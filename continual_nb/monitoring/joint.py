@@ -318,8 +318,6 @@ def joint(
     least: int = 6,  # windows of history from which their spread is learned
 ) -> Joint:
     "Compare all columns together with the reference."
-    from continual_nb.monitoring.drift import solve
-
     if reference is None:
         return Joint(verdict="not testable", note="fewer than two columns with something to tell, or too few rows, in the reference")
     rows = sampled(rows)
@@ -336,9 +334,8 @@ def joint(
     p = min(1.0, 2 * min(beyond(monitor.min_effect), p2))
     certain = p2 <= monitor.alpha * share / 2
     answer = "drifted" if p <= monitor.alpha * share else "inconclusive"
-    if answer == "inconclusive" and monitor.min_effect > 0:
-        high = solve(lambda h: np.array([1 - beyond(float(h[0]))]), monitor.alpha, 1)[0]
-        answer = "stable" if high <= monitor.min_effect else answer
+    if answer == "inconclusive" and monitor.min_effect > 0 and 1 - beyond(monitor.min_effect) <= monitor.alpha:
+        answer = "stable"  # the upper limit of the distance, where this chance is alpha, lies below what matters
     pair = tuple(about[i] for i in at) if certain else None
     said = f"{pair[0]} and {pair[1]} belong together in another way: correlation {then:+.2f} before, {now:+.2f} now" if pair else ""
     return Joint(verdict=answer, p_value=number(p), effect=number(min(1.0, max(far, strong if certain else 0.0))), rows=n, features=reference.features,

@@ -424,6 +424,8 @@ def monitor(
     restated = ()
     if champion is not None and len(earlier):
         restated = restate(data, earlier, mature_before, champion, recorded, iteration)
+    odd = _odd(reference, rows, monitor) if window is not None and reference is not None and len(rows) else None
+    left = [*left, odd.sentence] if odd is not None and odd.verdict == "crowd" else left
     scores = [r.now for r in restated if r.window != window]
     if performance is not None and window is not None:
         about = {"model": champion.hash, "window": window, "iteration": iteration, "part": "window"}
@@ -438,7 +440,7 @@ def monitor(
         incidents=tuple(sorted(incidents, key=lambda i: SEVERITY.index(i.severity))),
         unchecked=() if window is None else tuple(caveats(data, columns, reference) + left),
         joint=together, profile=held, alarm=alarm, contents=contents, views=beside,
-        outliers=_odd(reference, rows, monitor) if window is not None and reference is not None and len(rows) else None,
+        outliers=odd,
         estimate=_estimate(data, said, accepted, earlier, mature_before, champion) if window is not None and len(rows) else None,
         correctable=_correctable(data, monitor, rows, counted, said, deployed),
         memory=memory if window is None or reference is None else {

@@ -197,8 +197,6 @@ def vector_drift(
     least: int = 6,  # windows of history from which their spread is learned
 ) -> VectorDrift:
     "Compare a text or an embedding with the reference."
-    from continual_nb.monitoring.drift import solve
-
     about = {"column": known.column, "kind": known.kind}
     if not any(name in rows for name in known.columns):
         return VectorDrift(**about, verdict="not testable", rows=0, note="the column is gone")
@@ -211,7 +209,7 @@ def vector_drift(
         rare, strong = cell_of_words(known, rows, monitor.min_effect, floor, least)
         far, p = max(far, strong) if rare < p else far, min(1.0, 2 * min(p, rare))
     answer = "drifted" if p <= monitor.alpha * share else "inconclusive"
-    if answer == "inconclusive" and monitor.min_effect > 0 and solve(lambda h: np.array([1 - beyond(float(h[0]))]), monitor.alpha, 1)[0] <= monitor.min_effect:
+    if answer == "inconclusive" and monitor.min_effect > 0 and 1 - beyond(monitor.min_effect) <= monitor.alpha:
         answer = "stable"
     return VectorDrift(**about, verdict=answer, rows=len(rows), p_value=number(p), effect=number(min(1.0, far)))
 

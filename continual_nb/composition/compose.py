@@ -156,7 +156,8 @@ def compose(
         return Composed(Composition(answer="not enough data", reason=reason, sets=(), left_out={}, checks=(), **cards), {}, evaluation, queue)
     checks = leak_checks(sets, evaluation, data, as_of)
     said = ", ".join(f"{name} ({len(part):,} rows)" for name, part in sets.items())
-    composition = Composition(answer="composed", reason=f"{where}; the challengers learn from {said}, all of it earlier.", sets=tuple(_card(name, part) for name, part in sets.items()),
+    learns = "the challengers learn from" if learned_until is None else "the model's answers are corrected on events that are new to it,"
+    composition = Composition(answer="composed", reason=f"{where}; {learns} {said}, all of it earlier.", sets=tuple(_card(name, part) for name, part in sets.items()),
                               left_out=_left_out(rows, sets, evaluation, mature_before, set(odd["event_id"])), checks=checks, **cards)
     return Composed(composition, sets, evaluation, queue, odd, _reference(data, monitor, rows, mature_before, iteration))
 

@@ -74,7 +74,7 @@ def test_a_window_with_more_than_usual_says_so():
 def made(outliers, rows=None, known=KNOWN):
     rows = stream(4000, 11) if rows is None else rows
     now = rows.event_time.iloc[-1]
-    return compose(DATA, Compose(outliers=outliers, audit=3), SHARE, rows, now - pd.Timedelta(days=2), now, 4, True, known if outliers != "keep" else None)
+    return compose(DATA, Compose(outliers=outliers, audit=3), SHARE, rows, now - pd.Timedelta(days=2), now, 4, True, known=known if outliers != "keep" else None)
 
 
 def test_outliers_leave_the_training_set_only_where_that_is_asked_for():

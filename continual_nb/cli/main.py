@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'THREADS', 'Commands', 'fail', 'cli', 'command', 'init', 'run', 'open_', 'steer', 'sign', 'feedback', 'seal',
-           'next_', 'expect', 'expect_list', 'expect_accept', 'expect_check', 'predict', 'export', 'status', 'verify',
-           'refresh', 'schema', 'backtest', 'ledger', 'compare', 'certificate', 'verdict', 'stage', 'main', 'notify',
-           'turn_', 'schedule']
+           'next_', 'expect', 'expect_list', 'expect_accept', 'expect_check', 'labels', 'predict', 'export', 'status',
+           'verify', 'refresh', 'schema', 'backtest', 'ledger', 'compare', 'certificate', 'verdict', 'stage', 'main',
+           'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/99_main.ipynb #823a7768
 import json
@@ -307,6 +307,24 @@ def expect_check(project, file):
     found = check_file(project, file)
     said = [f"  {one.severity:<8} {one.sentence}" for one in found] or ["every expectation holds"]
     return {"findings": [one.to_dict() for one in found], "said": said}, 4 if any(one.severity == "error" for one in found) else 0
+
+# %% ../../nbs/90_cli/99_main.ipynb #c3d4e5f6
+@cli.command()
+@command()
+def labels(project):
+    """Write the label queue to data/labels/, for a person to fill in.
+
+    \b
+    Fill in the column `label`, and perhaps `by`; the next `continual open` takes what is filled in.
+    Called again, it keeps what is filled in already.
+    """
+    from continual_nb.cli.labels import ask
+
+    path, asked = ask(project)
+    done = int((asked["label"].str.strip() != "").sum())
+    place = path.relative_to(project.root).as_posix()
+    said = [f"{len(asked)} events are asked about, {done} are answered: {place}", "next: fill in the column `label`; the next `continual open` takes it"]
+    return {"file": place, "asked": len(asked), "answered": done, "said": said if len(asked) else ["nothing is asked: every event has its label, or is too young"]}, 0
 
 # %% ../../nbs/90_cli/99_main.ipynb #cb139777
 @cli.command()

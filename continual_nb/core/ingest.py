@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'STAMPS', 'utc', 'time_format', 'spelled', 'as_number', 'event_ids', 'known_columns', 'Arrival', 'Delivery',
-           'delivered', 'answers', 'snapshot', 'Finding', 'Ingested', 'typed', 'ingest', 'summarise']
+           'delivered', 'answers', 'with_answers', 'snapshot', 'Finding', 'Ingested', 'typed', 'ingest', 'summarise']
 
 # %% ../../nbs/00_core/09_ingest.ipynb #eff35083
 import difflib
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -256,6 +256,31 @@ def _without_duplicates(frame: pd.DataFrame, source: str) -> tuple[pd.DataFrame,
             "deliver one row per id, name another id column in params.yaml (data.id), or set it to null", code=4,
         )
     return frame.drop(index=exact[exact].index), int(exact.sum())
+
+# %% ../../nbs/00_core/09_ingest.ipynb #b2c3d4e5
+def with_answers(
+    delivery: Delivery,
+    answers: pd.DataFrame,  # event_id, label, label_time: what people said of events they were asked about
+    as_of: pd.Timestamp,  # the moment of looking
+) -> Delivery:
+    "Let people's answers stand in for labels that the source does not know as of a moment; an answer that is no class of the data is refused."
+    frame = delivery.frame
+    told = answers[(answers["label_time"] <= as_of).to_numpy()].set_index("event_id")
+    open_ = (frame["event_id"].isin(told.index) & ~(frame["label_time"] <= as_of)).to_numpy()
+    if not open_.any():
+        return delivery
+    ids = frame["event_id"][open_]
+    said = ids.map(told["label"])
+    if isinstance(frame["label"].dtype, pd.StringDtype) and len(strange := said[~said.isin(set(frame["label"].dropna()))]):
+        near = difflib.get_close_matches(strange.iloc[0], sorted(set(frame["label"].dropna())), 1, 0.5)
+        raise ContinualError(f"the answer {strange.iloc[0]!r} for event {ids[strange.index[0]]} is no class of the data",
+                             (f"did you mean {near[0]!r}? " if near else "") + "mend it in data/labels, or empty it")
+    frame = frame.copy()
+    frame.loc[open_, "label"] = said.astype(frame["label"].dtype)
+    since = ids.map(told["label_time"])
+    frame.loc[open_, "label_time"] = since.where(since >= frame["event_time"][open_], frame["event_time"][open_]).astype(TIME)
+    frame.loc[open_, "unread"] = pd.NaT
+    return replace(delivery, frame=frame)
 
 # %% ../../nbs/00_core/09_ingest.ipynb #3d748831
 def snapshot(

@@ -318,7 +318,7 @@ def labels(project):
     Fill in the column `label`, and perhaps `by`; the next `continual open` takes what is filled in.
     Called again, it keeps what is filled in already.
     """
-    from continual_nb.cli.labels import ask
+    from continual_nb.cli.queue import ask
 
     path, asked = ask(project)
     done = int((asked["label"].str.strip() != "").sum())

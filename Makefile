@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check year kills showcase export clean-notebooks demo-again
+.PHONY: help install run test check kills showcase export clean-notebooks demo-again
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -31,12 +31,9 @@ run: install  ## turn the crank in demo/ for eight months of real flights, and n
 test: install  ## notebooks, unit, pipeline and fault tests
 	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile tests
 
-check: install  ## the large runs: policies on streams with known change, engines and clusters, pages and desk in a real browser
+check: install  ## the large runs: a year of flights, five other projects, policies on known change, engines, clusters, a real browser
 	@! command -v java >/dev/null || python -c 'import pyspark' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,spark]'
-	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks --ignore checks/test_kills.py --ignore checks/test_a_year.py --ignore checks/test_anybodys_data.py
-
-year: install  ## twelve months of flights through the pipeline and in memory; five other projects end to end (long)
-	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks/test_a_year.py checks/test_anybodys_data.py
+	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks --ignore checks/test_kills.py
 
 kills: install  ## kill a run in every stage, many times over (long)
 	@python -m pytest -q -p no:cacheprovider checks/test_kills.py

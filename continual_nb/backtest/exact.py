@@ -15,7 +15,7 @@ from ..composition.compose import compose_for
 from ..composition.result import Composition
 from ..core.calibration import RECALIBRATE
 from ..core.files import sha256
-from ..core.ingest import Delivery, Ingested, ingest, snapshot, summarise
+from ..core.ingest import Delivery, Ingested, ingest, snapshot, summarise, with_answers
 from ..core.models import load
 from ..core.params import Params
 from ..core.state import State
@@ -124,10 +124,12 @@ def fold(
     until: str | None = None,
     signer: Signer | None = None,  # None: the automatic signer with the mandate of params.yaml
     told: Callable[[Iterable[Moment]], Iterable[Moment]] = iter,  # as tqdm: wraps the moments to show progress
+    answers: pd.DataFrame | None = None,  # event_id, label, label_time: labels that people gave when they were asked
 ) -> list[Turn]:
     "Fold the loop over history."
     state, memory, turns = State(), Memory(), []
     for moment in told(moments(params, delivery, until)):
-        turns.append(turn(params, moment, state, delivery, memory, signer))
+        known = delivery if answers is None else with_answers(delivery, answers, moment.as_of)
+        turns.append(turn(params, moment, state, known, memory, signer))
         state = turns[-1].state
     return turns

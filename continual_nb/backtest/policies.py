@@ -487,7 +487,7 @@ def _picture(b: Backtested):
 def _paid(turn, costs) -> float:
     "Money that one exact iteration cost beside its errors."
     prices = {"first model": costs.update + costs.review, "retrain": costs.update + costs.review, "earlier champion": costs.review, "recalibrate": costs.recalibrate + costs.review,
-              "refresh reference": costs.review, "look": costs.review, "mend the data": costs.review}
+              "label more": turn.proposal.cost, "refresh reference": costs.review, "look": costs.review, "mend the data": costs.review}
     return prices.get(turn.proposal.means, 0.0) + costs.rollout * (turn.outcome.answer in ("promoted", "rolled back"))
 
 
@@ -500,7 +500,7 @@ def _differences(matrix: Matrix, turns: list, fast: Walk, champion: list[int], a
         if bool(fast.attempts[0, k]) == tried and champion[k] == after[k]:
             continue
         harmed = any(gate.name == "no group harmed" and gate.verdict == "fail" for gates in turn.evaluation.gates.values() for gate in gates)
-        why = ("only the exact replay corrects answers, renews references and returns to earlier models" if means in ("recalibrate", "refresh reference", "earlier champion") else
+        why = ("only the exact replay corrects answers, asks for labels, renews references and returns to earlier models" if means in ("recalibrate", "label more", "refresh reference", "earlier champion") else
                "a group of events would have been harmed" if harmed and fast.promoted[0, k] else
                "left to a person" if answer == "deferred" else
                f"follows from {made[0][0]}" if made else "not explained")

@@ -203,7 +203,7 @@ def open_(project, window, again, urgent):
 @click.option("--by", required=True, help="Your name.")
 @click.option("--reason", required=True, help="Why the policy is overruled.")
 @click.option("--to", "target", help="rollback: the first digits of the earlier champion's hash.")
-@click.option("--means", type=click.Choice(["retrain", "recalibrate", "refresh reference"]), help="improve: train new models (as without it), correct the champion's answers, or measure drift against newer windows.")
+@click.option("--means", type=click.Choice(["retrain", "recalibrate", "label more", "refresh reference"]), help="improve: train new models (as without it), correct the champion's answers, ask people for labels, or measure drift against newer windows.")
 @command()
 def steer(project, action, by, reason, target, means):
     "Overrule the policy's proposal for this iteration."

@@ -6,6 +6,8 @@
 __all__ = ['status']
 
 # %% ../../nbs/90_cli/97_status.ipynb #22cc2208
+import json
+
 from .project import Project
 from .ratchet import stale_stages
 from ..core.params import read_yaml
@@ -32,5 +34,7 @@ def status(project: Project) -> tuple[dict, int]:
     said += [f"           {line}" for line in champions]
     said += [f"decision   {decision.get('verdict', 'pending')}" + (f" by {decision['by']}" if decision.get("by") else "")]
     said += [f"stale      {', '.join(stale)}"] if stale else []
-    answer = {"iteration": iteration.name, "as_of": iteration.as_of, "sealed": sealed, "champion": card.champion, "decision": decision.get("verdict"), "stale": stale, "next": step}
+    asked = 0 if "decide" in stale or sealed else json.loads(project.path("data/work/decide/proposal.json").read_text())["labels"]
+    said += [f"labels     {asked:,} are asked for, to know whether the model has become worse: continual labels"] if asked else []
+    answer = {"iteration": iteration.name, "as_of": iteration.as_of, "sealed": sealed, "champion": card.champion, "decision": decision.get("verdict"), "stale": stale, "labels_asked": asked, "next": step}
     return {**answer, "said": [*said, f"next: {step}"]}, code

@@ -125,6 +125,8 @@ def compose(
     learned_until: pd.Timestamp | None = None,  # the champion's answers are to be corrected on events after this, and no model is trained
     refreshed: bool = False,  # nothing but the reference is to be replaced
     known: Profile | None = None,  # the reference, for rows that are unlike it; None: none is left out
+    doubted: str | None = None,  # window whose loss more labels would tell
+    labels: int = 0,  # how many of its events people are asked to label for that
 ) -> Composed:
     "Compose the evaluation set and, if the iteration is to improve, one training set per recipe, or the rows for a correction."
     if mature_before is None:
@@ -133,7 +135,7 @@ def compose(
     if evaluation.empty:
         return _nothing(data, f"No window has {params.min_rows} mature labels, so there is nothing to train on or to measure with.")
     odd = unlike(known, rows, params, monitor)
-    queue = _queue(rows, mature_before, params, odd)
+    queue = _queue(rows, mature_before, params, odd, doubted, labels)
     cards = {"evaluation": _card("evaluation", evaluation), "queue": len(queue)}
     where = f"{len(evaluation):,} events from {evaluation['window'].iloc[0]} are kept for evaluation"
     if refreshed:
@@ -179,18 +181,18 @@ def compose_for(
         start = read_from(params.compose, params.monitor, moment.cadence, moment.window, mature, training, refreshed, until)
         rows = rows_as_of(store, params.data, moment.cadence, moment.as_of, start, moment.window.end)
     known = Profile.model_validate(reference) if reference and params.compose.outliers != "keep" else None
-    return compose(params.data, params.compose, params.monitor, rows, mature, moment.as_of, moment.number, training, until, refreshed, known)
+    return compose(params.data, params.compose, params.monitor, rows, mature, moment.as_of, moment.number, training, until, refreshed, known, moment.window.name if moment.window else None, proposal.labels)
 
 
 def _nothing(data: Data, reason: str) -> Composed:
     return Composed(Composition(answer="not enough data", reason=reason, sets=(), evaluation=None, left_out={}, checks=(), queue=0), evaluation=empty_rows(data), queue=empty_rows(data)[["event_id", "event_time"]])
 
 # %% ../../nbs/30_composition/39_compose.ipynb #fa09d21b
-def _audit(rows: pd.DataFrame, mature_before: pd.Timestamp, size: int) -> pd.DataFrame:
-    "Draw events whose label should have come and did not, at random by the hash of their id: labels bought here are an unbiased audit."
+def _drawn(rows: pd.DataFrame, mature_before: pd.Timestamp, size: int, reason: str) -> pd.DataFrame:
+    "Draw events whose label should have come and did not, at random by the hash of their id: labels bought here are an unbiased sample of them."
     late = rows[(rows["label"].isna() & (rows["event_time"] < mature_before)).to_numpy()]
     order = np.argsort(pd.util.hash_array(late["event_id"].to_numpy(dtype=object)), kind="stable")[:size]
-    return late.iloc[np.sort(order)][["event_id", "event_time"]].assign(reason="audit").reset_index(drop=True)
+    return late.iloc[np.sort(order)][["event_id", "event_time"]].assign(reason=reason).reset_index(drop=True)
 
 
 def unlike(
@@ -211,9 +213,12 @@ def unlike(
     return pd.DataFrame({"event_id": pd.array(names, dtype="str"), "reason": pd.array(why, dtype="str")})
 
 
-def _queue(rows: pd.DataFrame, mature_before: pd.Timestamp, params: Compose, odd: pd.DataFrame) -> pd.DataFrame:
-    "The label queue: the audit, and where they are to be asked for the outliers whose label should have come and did not."
-    audit = _audit(rows, mature_before, params.audit)
+def _queue(rows: pd.DataFrame, mature_before: pd.Timestamp, params: Compose, odd: pd.DataFrame, doubted: str | None, labels: int) -> pd.DataFrame:
+    "The label queue: what tells whether a window's loss is real, the audit, and where they are to be asked for the outliers whose label should have come and did not."
+    audit = _drawn(rows, mature_before, params.audit, "audit")
+    if labels:
+        telling = _drawn(rows[(rows["window"] == doubted).to_numpy()], mature_before, labels, "loss in doubt")
+        audit = pd.concat([telling, audit[~audit["event_id"].isin(set(telling["event_id"]))]], ignore_index=True)
     if params.outliers != "ask" or not len(odd):
         return audit
     asked = rows[(rows["event_id"].isin(set(odd["event_id"])) & rows["label"].isna() & (rows["event_time"] < mature_before) & ~rows["event_id"].isin(set(audit["event_id"]))).to_numpy()]

@@ -287,6 +287,7 @@ class Decide(Block):
     shrink: float = Field(1.0, gt=0, le=1.5, description="promised gains are multiplied by this; `continual ledger --propose` learns it from what became of earlier promises")
     recalibrate: float | None = Field(0.5, gt=0, description="share of the loss since acceptance that correcting the champion's answers must bring back to be tried before a training; null: never")
     refresh_after: int | None = Field(3, ge=1, description="windows in a row with drift that has done no harm, after which a new reference is proposed; null: never")
+    labels: int = Field(200, ge=0, description="labels that people can give until the next window at most; they are asked for where knowing is worth more than they cost; 0: never")
     costs: Costs = Costs()
     trigger: Trigger = Trigger()
 

@@ -33,6 +33,8 @@ def _worth(proposal: Proposal, evaluation: Evaluation, recommendation: Recommend
     pair = next((c for c in pairs if c.challenger == recommendation.model), None)
     if recommendation.do == "refresh":
         return f"It saves nobody's money by itself: alarms about what has long been known fall silent, and new ones are heard again. It costs a review, {params.costs.review:,.0f}."
+    if recommendation.do == "keep" and proposal.means == "label more":
+        return f"The {proposal.labels:,} labels cost about {proposal.cost:,.0f}; they save an update that is not needed, or one that comes too late."
     if recommendation.do == "keep":
         tried = max(evaluation.comparisons, key=lambda c: c.overall.gain or 0, default=None)
         if tried is None or tried.overall.gain is None:
@@ -194,7 +196,7 @@ def _entries(params, ledger, moment, ingested, monitoring, proposal, evaluation,
     ledger = append(ledger, **about, kind="seen", as_of=moment.as_of.isoformat(), rows=ingested.rows, new_events=ingested.new_events, new_labels=ingested.new_labels,
                     quarantined=ingested.quarantined, alerts=alerts,
                     events=monitoring.rows, mature=monitoring.mature, excess=monitoring.excess, excess_low=monitoring.excess_low, excess_high=monitoring.excess_high)
-    ledger = append(ledger, **about, kind="proposal", action=proposal.action, policy=proposal.policy, means=proposal.means, cause=proposal.cause,
+    ledger = append(ledger, **about, kind="proposal", action=proposal.action, policy=proposal.policy, means=proposal.means, cost=proposal.cost, cause=proposal.cause,
                     gain=proposal.gain, gain_low=proposal.gain_low, gain_high=proposal.gain_high, debt=proposal.debt,
                     steered_by=proposal.steered_by, steer_reason=proposal.steer_reason)
     ledger = append(ledger, **about, kind="evaluation", answer=evaluation.answer, candidate=evaluation.candidate, **compared(params, monitoring, evaluation, outcome.answer in ("promoted", "rolled back")))

@@ -23,6 +23,7 @@ KEEP = {
     "mend the data": "Keep the present model, and mend the data first.", "first model": "Keep the present model.",
     "retrain": "Keep the present model: an update was tried, and no new model is proven to be good enough.",
     "recalibrate": "Keep the present model as it is: correcting its answers was tried, and is not proven to be better; a new training is the next step.",
+    "label more": "Keep the present model for now, and have people label the events on the queue: their labels would tell whether it has become worse.",
     "refresh reference": "Keep the present model and its reference: there are not enough labels yet for a new one.",
     "earlier champion": "Keep the present model: the newest window does not confirm that an earlier one is better.",
 }  # means of the proposal -> what keeping the champion means then

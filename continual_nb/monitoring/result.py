@@ -54,6 +54,8 @@ class Monitoring(Result):
     views: tuple[View, ...] = ()  # the same columns against other references, and several windows as one
     contents: tuple[VectorDrift, ...] = ()  # what is written in texts, what embeddings say
     outliers: Outliers | None = None  # rows of the window that are unlike the reference
+    askable: int = 0  # events of the window that are old enough to have a label, and have none
+    spread: float | None = None  # standard deviation of the champion's loss per event within a day: what more labels would average out; None: too few
     correctable: Correctable | None = None  # what correcting the champion's answers would save on this window; None: cannot be told
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 

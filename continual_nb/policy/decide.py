@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEANS', 'broken_data', 'no_champion', 'better_before', 'left_to_people', 'pays', 'corrects', 'moved_without_harm',
-           'needs_a_look', 'choices', 'worth_of_waiting', 'decide']
+           'needs_a_look', 'choices', 'worth_of_waiting', 'labels_worth_asking', 'labels_tell', 'decide']
 
 # %% ../../nbs/20_policy/29_decide.ipynb #197e39ec
 import math
@@ -161,8 +161,9 @@ def choices(params: Decide, monitoring: Monitoring, state: State, means: str) ->
     ]
     if broken.answer == "yes":
         made.append(Option(means="mend the data", because=broken.because, cost=costs.review))
-    if labels := _labels_that_tell(monitoring):
-        made.append(Option(means="label more", because=f"{labels:,} more labels would tell whether the loss is real", cost=number(labels * costs.label)))
+    if asks := labels_worth_asking(params, monitoring):
+        told = labels_tell(params, monitoring, state)
+        made.append(Option(means="label more", because=told.because, gain=number(asks[1]), cost=number(asks[0] * costs.label), enough=told.answer == "yes"))
     if state.card.rivals:
         best, scale = max(state.card.rivals, key=lambda rival: rival.gain), monitoring.rows * params.horizon * costs.loss
         made.append(Option(means="earlier champion", because="it was better on the last comparison" if best.low > 0 else "it is not proven to be better", cost=costs.review + costs.rollout,
@@ -181,13 +182,6 @@ def choices(params: Decide, monitoring: Monitoring, state: State, means: str) ->
     return tuple(option.model_copy(update={"chosen": option.means == means}) for option in made)
 
 
-def _labels_that_tell(monitoring: Monitoring) -> int | None:
-    "How many more labels would bring the interval of the excess off zero; None where it is off, or where there is no excess."
-    if monitoring.excess is None or monitoring.excess <= 0 or monitoring.excess_low is None or monitoring.excess_low > 0:
-        return None
-    half = (monitoring.excess_high - monitoring.excess_low) / 2
-    return min(math.ceil(monitoring.mature * ((half / monitoring.excess) ** 2 - 1)), 1_000_000)
-
 # %% ../../nbs/20_policy/29_decide.ipynb #bc4179e1
 def worth_of_waiting(params: Decide, gain: tuple[float | None, float | None, float | None]) -> float | None:
     "Money by which deciding after one more window is better than deciding now; below zero: it is worse."
@@ -196,14 +190,56 @@ def worth_of_waiting(params: Decide, gain: tuple[float | None, float | None, flo
         return None
     cost, spread = params.costs.change, (high - low) / 2 / 1.96
     left = 1 - 1 / params.horizon  # of the horizon, after the window that is waited for
-    later, moves = mean * left - cost, spread * left / math.sqrt(2)
-    z = later / moves if moves > 0 else math.inf
-    then = later * 0.5 * math.erfc(-z / math.sqrt(2)) + moves * math.exp(-z * z / 2) / math.sqrt(2 * math.pi) if math.isfinite(z) else max(later, 0.0)
-    return number(then - max(mean - cost, 0.0))
+    return number(_free_to_choose(mean * left - cost, spread * left / math.sqrt(2)) - max(mean - cost, 0.0))
+
+
+def _free_to_choose(mean: float, spread: float) -> float:
+    "Expected worth of what may be done or left, once its worth is known: E max(N(mean, spread), 0)."
+    if spread <= 0:
+        return max(mean, 0.0)
+    z = mean / spread
+    return mean * 0.5 * math.erfc(-z / math.sqrt(2)) + spread * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+# %% ../../nbs/20_policy/29_decide.ipynb #e773723f
+def labels_worth_asking(params: Decide, monitoring: Monitoring) -> tuple[int, float] | None:
+    "How many labels are best asked for, and the money that knowing them is worth; None where none can be asked for, or the loss is not known at all."
+    most, n, price = min(params.labels, monitoring.askable), monitoring.mature, params.costs.label
+    if not most or not n or monitoring.excess is None or not monitoring.spread or monitoring.excess_high <= monitoring.excess_low:
+        return None
+    scale = monitoring.rows * (params.horizon - 1) * params.costs.loss * params.shrink
+    mean, variance = monitoring.excess * scale - params.costs.change, ((monitoring.excess_high - monitoring.excess_low) / 2 / 1.96) ** 2
+    within = min(monitoring.spread**2 / n, variance)
+
+    def decided_later(k: int) -> float:
+        known = variance - within * k / (n + k)  # of this window's loss, with k labels more
+        return _free_to_choose(mean, scale * math.sqrt(max(variance - known * variance / (known + variance), 0.0)))
+
+    worth = {k: decided_later(k) - decided_later(0) for k in {max(1, most * part // 10) for part in range(1, 11)}}
+    best = max(sorted(worth), key=lambda k: worth[k] - k * price)
+    best = best if worth[best] > best * price else most
+    return best, worth[best]
+
+
+def labels_tell(params: Decide, monitoring: Monitoring, state: State) -> Rule:
+    "Would labels that people give make the decision better by more than they cost?"
+    question, most = "Would more labels settle it?", min(params.labels, monitoring.askable)
+    if state.card.champion is None or not params.labels:
+        return Rule(question=question, answer="no", because="there is no model" if params.labels else "people are not asked for labels")
+    if not most:
+        return Rule(question=question, answer="no", because="every label that should have come is there")
+    asked = [e["iteration"] for e in state.ledger if e["kind"] == "proposal" and e.get("means") == "label more" and e["iteration"] > state.card.iteration + 1 - params.horizon]
+    if asked:
+        return Rule(question=question, answer="no", because=f"they were asked for in iteration {asked[-1]}; their answers come first")
+    found = labels_worth_asking(params, monitoring)
+    if found is None:
+        return Rule(question=question, answer="cannot tell", because=f"what the model loses is not known at all; a person may ask for {most:,} labels all the same")
+    count, worth = found
+    return Rule(question=question, answer="yes" if worth > count * params.costs.label else "no",
+                because=f"{count:,} more labels of this window would make the decision better by about {worth:,.0f}, and cost {count * params.costs.label:,.0f}")
 
 # %% ../../nbs/20_policy/29_decide.ipynb #8df8a756
 MEANS = {"broken": ("inspect", "mend the data"), "first": ("improve", "first model"), "before": ("rollback", "earlier champion"),
-         "corrects": ("improve", "recalibrate"), "pays": ("improve", "retrain"), "look": ("inspect", "look"), "old": ("improve", "refresh reference")}
+         "corrects": ("improve", "recalibrate"), "pays": ("improve", "retrain"), "labels": ("improve", "label more"), "look": ("inspect", "look"), "old": ("improve", "refresh reference")}
 
 
 def decide(
@@ -216,9 +252,10 @@ def decide(
     known = evidence(params, monitoring, state)
     debt = float(known.debt(_sure(params))[0])
     rules = {"broken": broken_data(monitoring), "first": no_champion(state), "before": better_before(state, params, monitoring.rows),
-             "corrects": corrects(params, monitoring, state), "pays": pays(params, known), "look": needs_a_look(monitoring), "old": moved_without_harm(params, monitoring, state)}
+             "corrects": corrects(params, monitoring, state), "pays": pays(params, known), "labels": labels_tell(params, monitoring, state),
+             "look": needs_a_look(monitoring), "old": moved_without_harm(params, monitoring, state)}
     if left_to_people(state, "rollback"):  # it waits for a person, and nothing else waits for it
-        rules = {name: rules[name] for name in ("broken", "first", "corrects", "pays", "before", "look", "old")}
+        rules = {name: rules[name] for name in ("broken", "first", "corrects", "pays", "labels", "before", "look", "old")}
     if monitoring.answer in ("no window", "no data"):
         rules = {"first": Rule(question="Is there anything to look at?", answer="no", because=f"{monitoring.answer} in this iteration")}
     first_yes = next((name for name, rule in rules.items() if rule.answer == "yes"), None)
@@ -228,12 +265,15 @@ def decide(
     if steer.action:
         action, means = steer.action, steer.means if steer.action == "improve" and steer.means and state.card.champion else _means_of(steer.action, state)
         target = (steer.target or next(iter(reversed(state.ghosts())), None)) if action == "rollback" else None
-    gain = _expected(monitoring, params)
-    prices = {"recalibrate": params.costs.correction, "refresh reference": params.costs.review, "look": params.costs.review, "mend the data": params.costs.review}
+    gain, labels = _expected(monitoring, params), 0
+    if means == "label more":
+        asks = labels_worth_asking(params, monitoring)
+        labels = asks[0] if first_yes == "labels" and asks else min(params.labels, monitoring.askable)
+    prices = {"label more": labels * params.costs.label, "recalibrate": params.costs.correction, "refresh reference": params.costs.review, "look": params.costs.review, "mend the data": params.costs.review}
     cost = prices.get(means, params.costs.change)
     menu = choices(params, monitoring, state, means) if monitoring.answer not in ("no window", "no data") else ()
     return Proposal(action=action, policy=policy, means=means, cause=cause[0].upper() + cause[1:].rstrip(".") + ".", rules=tuple(rules.values()),
-                    target=target, gain=gain[0], gain_low=gain[1], gain_high=gain[2], cost=cost, debt_before=number(min(state.card.debt, debt)),
+                    target=target, gain=gain[0], gain_low=gain[1], gain_high=gain[2], cost=cost, labels=labels, debt_before=number(min(state.card.debt, debt)),
                     debt=number(debt), steered_by=steer.by, steer_reason=steer.reason, menu=menu, waiting=worth_of_waiting(params, gain))
 
 

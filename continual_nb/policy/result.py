@@ -12,10 +12,11 @@ from ..core.pictures import BLUE, ORANGE, QUIET, axes, legend, picture
 from ..core.results import Result, Section, Table
 
 Action = Literal["continue", "inspect", "improve", "rollback"]
-Means = Literal["none", "look", "mend the data", "first model", "refresh reference", "recalibrate", "retrain", "earlier champion"]
+Means = Literal["none", "look", "mend the data", "first model", "label more", "refresh reference", "recalibrate", "retrain", "earlier champion"]
 TRAINS = ("first model", "retrain")  # means that train new models
 ADVICE = {
     "none": "go on as it is", "look": "have a person look", "mend the data": "mend the data before anything else", "first model": "train a first model",
+    "label more": "ask people for labels that would tell whether the model has become worse",
     "refresh reference": "measure drift against newer windows, with the model as it is", "recalibrate": "correct the present model's answers, without training it again",
     "retrain": "try to improve the model", "earlier champion": "return to an earlier model",
 }  # means -> words for people
@@ -28,7 +29,7 @@ class Steer(Result):
     by: str = ""
     reason: str = ""
     target: str | None = None  # rollback: hash of the champion to return to; None: the one before
-    means: Literal["refresh reference", "recalibrate", "retrain"] | None = None  # improve: by which means; None: retrain
+    means: Literal["label more", "refresh reference", "recalibrate", "retrain"] | None = None  # improve: by which means; None: retrain
 
 
 class Rule(Result):
@@ -42,7 +43,7 @@ class Rule(Result):
 class Option(Result):
     "One thing that could be done, with what it would bring and cost."
 
-    means: Means | Literal["label more"]
+    means: Means
     because: str  # when it is enough, or why it is not
     gain: float | None = None  # money expected over the horizon; None: it brings nothing by itself, or nobody knows
     low: float | None = None
@@ -66,6 +67,7 @@ class Proposal(Result):
     gain_low: float | None = None
     gain_high: float | None = None
     cost: float = 0.0  # money
+    labels: int = 0  # events of this window that people are asked to label, to know whether its loss is real
     debt_before: float = 0.0  # money lost to staleness since the last update, before this window
     debt: float = 0.0  # and with it
     steered_by: str = ""
@@ -88,7 +90,7 @@ class Proposal(Result):
             return ()
         money = lambda value: "" if value is None else f"{value:,.0f}".replace("-", "\N{MINUS SIGN}")
         around = lambda o: money(o.gain) + (f" ({money(o.low)} to {money(o.high)})" if o.low is not None else "")
-        rows = tuple((("→ " if o.chosen else "") + ADVICE.get(o.means, "ask for more labels"), o.because, around(o), money(o.cost)) for o in self.menu)
+        rows = tuple((("→ " if o.chosen else "") + ADVICE[o.means], o.because, around(o), money(o.cost)) for o in self.menu)
         wait = "" if self.waiting is None else f"; waiting one more window is worth about {money(self.waiting)} against deciding now"
         return (Table(("what could be done", "is it enough?", "expected gain", "cost"), rows, f"The choices, cheapest first, in money over the horizon{wait}"),)
 

@@ -216,7 +216,7 @@ class Stack:
 
 # %% ../../nbs/20_policy/25_triggers.ipynb #9922452c
 MEMORY = 5  # attempts that make the norm
-OTHER = ("first model", "recalibrate", "refresh reference")  # means of an improvement that are no attempt at an update
+OTHER = ("first model", "label more", "recalibrate", "refresh reference")  # means of an improvement that are no attempt at an update
 
 
 def norm(

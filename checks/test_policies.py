@@ -56,12 +56,13 @@ def decide(cost: float) -> Decide:
 
 
 @lru_cache(maxsize=None)
-def replayed(kind: str, cost: float, following: tuple[int, ...] = ()) -> dict[str, tuple[float, float, float]]:
+def replayed(kind: str, cost: float, seeds: range = SEEDS) -> dict[str, tuple[float, float, float]]:
     "Mean regret, mean number of attempts, and what the oracle pays, of every policy over the seeds."
     fixed = {f"every {k}": t for k, t in ((k, usual((k,))[f"every {k} windows"]) for k in (2, 3, 4, 6, 8, 12, 16, 24))}
-    policies = {**usual(()), **fixed, **{f"following {k}": Trigger(when="r", rules={"r": Debt(follow=k)}) for k in following}}
+    debt = lambda **levers: Trigger(when="r", rules={"r": Debt(**levers)})
+    policies = {**usual(()), **fixed, "three attempts": debt(follow=3), "six attempts always": debt(follow_returns=6)}
     found = {name: [] for name in policies}
-    for seed in SEEDS:
+    for seed in seeds:
         matrix, form = world(kind, seed), decide(cost)
         look = tables(matrix, form, Monitor(), Evaluate())
         best = oracle(matrix, look, form)[0].sum()
@@ -89,31 +90,34 @@ def fixed(found: dict) -> tuple[float, float]:
     return best[0], best[0] + best[2]
 
 
-CELLS = [(kind, cost) for kind in ("gradual", "abrupt", "recurring") for cost in (0.05, 0.2, 0.6)]
-OUT_OF_REACH = ("abrupt", 0.05)  # see test_no_length_of_following_serves_cheap_breaks_and_cheap_returns_alike
+CHANGING = ("gradual", "abrupt", "recurring")
+OTHERS = range(3900, 3912)  # seeds on which nothing was ever looked at while the rule was made
 
 
-@pytest.mark.parametrize("kind, cost", CELLS)
-def test_regret_debt_costs_at_most_a_quarter_more_than_the_best_period_in_hindsight(kind, cost):
-    found = replayed(kind, cost)
-    assert found["regret debt"][0] + found["regret debt"][2] <= 1.25 * fixed(found)[1]
-
-
-@pytest.mark.parametrize("kind, cost", [cell for cell in CELLS if cell != OUT_OF_REACH])
-def test_the_regret_of_debt_is_within_a_quarter_of_the_best_period_in_hindsight(kind, cost):
-    "The period is picked by hindsight, for each world and cost anew; debt is the same rule in all of them, set on other seeds than these."
-    found = replayed(kind, cost)
+@pytest.mark.parametrize("seeds", (SEEDS, OTHERS))
+@pytest.mark.parametrize("kind", CHANGING)
+@pytest.mark.parametrize("cost", (REFERENCE, 0.6))
+def test_the_regret_of_debt_is_within_a_quarter_of_the_best_period_in_hindsight(kind, cost, seeds):
+    "The period is picked by hindsight, for each world and cost anew; debt is the same rule in all of them."
+    found = replayed(kind, cost, seeds)
     assert found["regret debt"][0] <= 1.25 * fixed(found)[0]
 
 
-def test_no_length_of_following_serves_cheap_breaks_and_cheap_returns_alike():
+@pytest.mark.parametrize("seeds", (SEEDS, OTHERS))
+@pytest.mark.parametrize("kind", WORLDS)
+@pytest.mark.parametrize("cost", (0.05, REFERENCE, 0.6))
+def test_debt_costs_at_most_a_twentieth_more_than_the_best_period_in_hindsight(kind, cost, seeds):
+    "Also where an update costs next to nothing, and its worth is smaller than what one window can show."
+    found = replayed(kind, cost, seeds)
+    assert found["regret debt"][0] + found["regret debt"][2] <= 1.05 * fixed(found)[1]
+
+
+def test_breaks_for_good_and_worlds_that_return_are_told_apart_by_the_first_return():
     """Where an update costs next to nothing, the rows of before a break are best trained away by an attempt in every window until they
-    have left the training set. What helps after a break for good hurts where the world returns after eight windows: there the mixture that
-    is left after three attempts serves both sides. From the past alone the two cannot be told apart."""
-    ratio = lambda kind, follow: replayed(kind, 0.05, (3, 6))[f"following {follow}"][0] / fixed(replayed(kind, 0.05))[0]
-    short, long = ({kind: ratio(kind, follow) for kind in ("abrupt", "recurring")} for follow in (3, 6))
-    assert short["recurring"] < 0.5 and 1.25 < short["abrupt"] < 2.5
-    assert long["abrupt"] < 0.75 * short["abrupt"] and long["recurring"] > 2.5
+    have left the training set. That hurts where the world returns after eight windows: there the mixture that is left after three attempts serves both sides."""
+    ratio = lambda kind, name: replayed(kind, 0.05)[name][0] / fixed(replayed(kind, 0.05))[0]
+    assert ratio("abrupt", "regret debt") < 0.8 * ratio("abrupt", "three attempts")
+    assert ratio("recurring", "regret debt") < 1 < 2 < ratio("recurring", "six attempts always")
 
 
 def test_no_single_period_does_as_well_in_all_worlds_as_debt():
@@ -122,9 +126,11 @@ def test_no_single_period_does_as_well_in_all_worlds_as_debt():
     assert all(worst("regret debt") < worst(name) for name in worlds[0] if name.startswith("every"))
 
 
-@pytest.mark.parametrize("cost", (0.05, 0.2, 0.6))
-def test_covariates_that_move_alone_start_less_than_one_update_in_sixty_windows(cost):
-    assert replayed("covariate", cost)["regret debt"][1] < 1
+@pytest.mark.parametrize("seeds", (SEEDS, OTHERS))
+@pytest.mark.parametrize("cost", (REFERENCE, 0.6))
+def test_covariates_that_move_alone_start_less_than_one_update_in_sixty_windows(cost, seeds):
+    "Where an update costs next to nothing, even the oracle makes about one: there debt costs no more than the best period (above)."
+    assert replayed("covariate", cost, seeds)["regret debt"][1] < 1
 
 
 def test_ten_thousand_policies_are_replayed_over_sixty_windows():

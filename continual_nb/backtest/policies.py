@@ -36,6 +36,7 @@ class Tables:
     measured: np.ndarray  # (M, T) gain per event that the comparison measures, 0 or more
     won: np.ndarray  # (M, T) gain per event of the model that passes; 0: none
     doubt: np.ndarray  # (M, T) its standard error
+    back: np.ndarray  # (M, M, T) bool: against champion m, an older model is proven better on iteration t's comparison
     error: np.ndarray  # (M, T) standard error of the loss as first counted
     base: np.ndarray  # (T,) loss of the constant answer, as first counted
     fresh: np.ndarray  # (T, 2) what the best model trained at an iteration reaches on its evaluation rows, over the constant answer's loss; and its error
@@ -54,7 +55,7 @@ def tables(matrix: Matrix, decide: Decide, monitor: Monitor, evaluate: Evaluate)
     proven = (low > 0) & (skill > monitor.tolerance)
     with np.errstate(invalid="ignore", divide="ignore"):
         base = matrix.base["seen"].sum(-1) / matrix.counts["seen"].sum(-1)
-    return Tables(np.nan_to_num(pay), loss, seen, excess, skill, proven, better, measured, won, doubt, _of(matrix, "seen")[1], base, _fresh(matrix), begin if M else T, champion)
+    return Tables(np.nan_to_num(pay), loss, seen, excess, skill, proven, better, measured, won, doubt, _back(matrix, evaluate), _of(matrix, "seen")[1], base, _fresh(matrix), begin if M else T, champion)
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #ca1d3c8d
 def _fresh(matrix: Matrix) -> np.ndarray:
@@ -123,6 +124,20 @@ def _gates(matrix: Matrix, evaluate: Evaluate) -> tuple[np.ndarray, np.ndarray, 
     return better, measured, won, doubt
 
 
+def _back(matrix: Matrix, evaluate: Evaluate) -> np.ndarray:
+    "Compare every model with every older one, on what each iteration keeps for its comparison."
+    from scipy.special import stdtrit
+
+    made = np.zeros((len(matrix.made), len(matrix.made), len(matrix.windows)), bool)
+    for t in range(len(matrix.windows)):
+        there, counts = np.flatnonzero(matrix.made < t), matrix.counts["evaluation"][t]
+        if len(there) and counts.sum():
+            loss = matrix.loss["evaluation"][there, t]
+            mean, se, df = mean_and_se(loss[:, None] - loss[None], np.broadcast_to(counts, (len(there), *loss.shape)))
+            made[np.ix_(there, there, [t])] = (mean - stdtrit(df, 0.5 + evaluate.confidence / 2) * se > 0)[..., None]
+    return made
+
+
 def _first(matrix: Matrix, evaluate: Evaluate) -> tuple[int, int]:
     "Find the first iteration in which a model is proven to know more than a constant answer."
     from scipy.special import stdtrit
@@ -164,13 +179,14 @@ def walk(
     made = Walk(*(np.zeros((n, T)) for _ in range(2)), np.full((n, T), -1), *(np.zeros((n, T), bool) for _ in range(3)))
     champion, since, accepted, debts = np.full(n, look.champion), np.full(n, look.begin), np.full(n, look.begin), Debts(n, look)
     pending, serves, gained = np.full(n, -1), np.full(n, -1), np.zeros((2, n))
+    crowned, returned = np.zeros((n, len(matrix.made)), bool), np.zeros(n, bool)
     for t in range(look.begin + 1, T):
         due = (pending >= 0) & (serves <= t)
         champion, pending = np.where(due, pending, champion), np.where(due, -1, pending)
         made.serving[:, t], made.errors[:, t] = champion, look.pay[champion, t]
         for j in (j for j in np.flatnonzero(matrix.first == t) if j <= t):  # windows that are judged for the first time
             debts.window(look, champion, j, (j > accepted) & (pending < 0), matrix.events[j] * costs.loss)
-        known = blank(n, t, gained=gained[0], doubt=gained[1], **debts.known(), **_known(matrix, look, decide, champion, accepted, t, made.attempts, since))
+        known = blank(n, t, gained=gained[0], doubt=gained[1], returned=returned, **debts.known(), **_known(matrix, look, decide, champion, accepted, t, made.attempts, since))
         broken = matrix.broken[accepted, t]
         fires = stack.fires(known) & ~broken & (pending < 0) & (matrix.made == t).any()
         better = np.where(fires, look.better[champion, t], -1)
@@ -180,6 +196,8 @@ def walk(
         worth = look.measured[champion, t] * matrix.events[t] * costs.loss
         debts.attempt(look, fires, better >= 0, t, np.where(better >= 0, 0.0, worth))
         gained = np.where(fires, np.stack([look.won[champion, t], look.doubt[champion, t]]) * matrix.events[t] * costs.loss, gained)
+        returned = returned | (crowned & look.back[champion, :, t]).any(axis=1)
+        crowned[np.arange(n), champion] = True
         since, accepted = np.where(fires, t, since), np.where(better >= 0, t, accepted)
         pending, serves = np.where(better >= 0, better, pending), np.where(better >= 0, t + 1 + review_windows, serves)
     spent = made.attempts * (costs.update + costs.review) + made.promoted * costs.rollout + made.looks * costs.review

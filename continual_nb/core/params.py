@@ -186,7 +186,8 @@ class Debt(Block):
     factor: float = Field(1.0, gt=0, description="acts at this many times the cost of an update")
     sure: float = Field(0.6, ge=0, description="standard errors that are taken off the loss before it counts: 0 believes every loss, 2 only certain ones")
     ahead: bool = Field(True, description="acts at once on a proven loss that would cost as much over the rest of the horizon")
-    follow: int = Field(3, ge=0, description="attempts in a row at most, each as long as the last one gained as much: after a break, training data are mixed for a while")
+    follow: int = Field(6, ge=0, description="attempts in a row at most, each as long as the last one gained as much: after a break, training data are mixed for a while")
+    follow_returns: int = Field(3, ge=0, description="the same, once an earlier champion has been proven better again: where the world returns, a mixture serves both sides")
 
 
 class Schedule(Block):

@@ -38,6 +38,7 @@ class Evidence:
     proven: np.ndarray  # (n,) bool: that loss is certain and matters
     gained: np.ndarray  # (n,) money per window that the last update gained, as compared; 0 where the last attempt changed nothing
     doubt: np.ndarray  # (n,) standard error of that
+    returned: np.ndarray  # (n,) bool: an earlier champion has been proven better again at least once
     owed: np.ndarray  # (n,) money that the last comparison measured and that was not gained since
     lost: np.ndarray  # (n,) money lost to staleness since the last update or comparison, as estimated; below 0 it is none
     unsure: np.ndarray  # (n,) standard error of that
@@ -74,7 +75,7 @@ def blank(n: int = 1, history: int = 0, **known) -> Evidence:
     zeros, unknown = np.zeros(n), np.full(n, np.nan)
     made = dict(
         number=zeros + 1, since=zeros + 1, rows=zeros, labels=zeros, waited=zeros, drifted=np.zeros((n, 3)), loss=unknown, skill_loss=unknown, excess=unknown,
-        proven=zeros > 0, gained=zeros, doubt=zeros, owed=zeros, lost=zeros, unsure=zeros, events=zeros, losses=np.full((n, history), np.nan), excesses=np.full((n, history), np.nan), acted=np.zeros((n, history), bool),
+        proven=zeros > 0, gained=zeros, doubt=zeros, returned=zeros > 0, owed=zeros, lost=zeros, unsure=zeros, events=zeros, losses=np.full((n, history), np.nan), excesses=np.full((n, history), np.nan), acted=np.zeros((n, history), bool),
     )
     known = {name: np.broadcast_to(np.asarray(value), made[name].shape) if name in made and np.ndim(value) <= 1 and made[name].ndim == 1 else value for name, value in known.items()}
     return Evidence(**{**made, **known})
@@ -86,7 +87,8 @@ blank(2, owed=5.0, lost=[10.0, 30.0], unsure=10.0).debt(sure=1.0)
 def _debt(rule, e: Evidence):
     enough, left = rule.factor * e.cost, e.horizon - 1  # windows of the horizon that an update of this iteration serves
     ahead = rule.ahead & e.proven & (e.future / e.horizon * left >= enough) & (e.debt() >= AGREES * enough)
-    again = (e.since <= 1) & (e.run <= rule.follow) & ((e.gained - e.doubt) * left >= enough)
+    most = np.where(e.returned, np.minimum(rule.follow, rule.follow_returns), rule.follow)
+    again = (e.since <= 1) & (e.run <= most) & ((e.gained - e.doubt) * left >= enough)
     return (e.debt(rule.sure) >= enough) | ahead | again
 
 
@@ -311,10 +313,16 @@ def evidence(params: Decide, monitoring: Monitoring, state: State) -> Evidence:
         1, number=float(number), since=float(number - max([begun, *acted])), rows=float(sum(p.events for p in unlearned) + monitoring.rows),
         labels=float(sum(p.labels for p in unlearned) + monitoring.labelled), waited=float(sum(p.events * (number - p.iteration) for p in unlearned)),
         drifted=np.array([[count(role) for role in ROLES]]), loss=loss, excess=excess, skill_loss=excess / base if base else nan,
-        proven=any(i.severity == "harm" for i in monitoring.incidents), events=float(monitoring.rows), **dict(zip(("gained", "doubt"), _gained(state, params.costs.loss))), **_staleness(params, monitoring, state),
+        proven=any(i.severity == "harm" for i in monitoring.incidents), returned=_returned(state), events=float(monitoring.rows), **dict(zip(("gained", "doubt"), _gained(state, params.costs.loss))), **_staleness(params, monitoring, state),
         losses=np.array([[one for one, _, fresh in past if not fresh]]), excesses=np.array([[*(part for _, part, fresh in past if not fresh), excess]]),
         acted=np.array([[k in acted for k in range(1, number)]], dtype=bool), price=params.costs.loss, cost=params.costs.change, horizon=params.horizon,
     )
+
+
+def _returned(state: State) -> bool:
+    "Whether an earlier champion has been proven better than the one in place, in any comparison so far."
+    made = (e for e in state.ledger if e["kind"] == "evaluation")
+    return any(ghost["low"] is not None and ghost["low"] > 0 for e in made for ghost in e.get("ghosts", ()))
 
 
 def _gained(state: State, price: float) -> tuple[float, float]:

@@ -228,19 +228,20 @@ def engine(settings: Backtest):
     "Let joblib run where params.yaml says."
     import joblib
 
-    words, missing = {}, f"the engine {settings.engine!r} is not installed here"
+    missing, most = f"the engine {settings.engine!r} is not installed here", settings.workers if settings.workers > 0 else None
     try:
         if settings.engine == "dask":
             import distributed  # noqa: F401
 
-            client = distributed.Client(settings.scheduler) if settings.scheduler else distributed.Client(n_workers=settings.workers if settings.workers > 0 else None, threads_per_worker=1, dashboard_address=None)
+            client = distributed.Client(settings.scheduler) if settings.scheduler else distributed.Client(n_workers=most, threads_per_worker=1, dashboard_address=None)
         elif settings.engine == "ray":
             import ray
             from ray.util.joblib import register_ray
 
-            ray.init(address=settings.scheduler, ignore_reinit_error=True)
+            if not ray.is_initialized():
+                client = ray.init(address=settings.scheduler, num_cpus=None if settings.scheduler else most, log_to_driver=False)
             register_ray()
-        with joblib.parallel_config(settings.engine, n_jobs=settings.workers, **words):
+        with joblib.parallel_config(settings.engine, n_jobs=settings.workers):
             yield
     except ImportError:
         raise ContinualError(missing, f"install it ({settings.engine}), or set backtest.engine to loky in params.yaml") from None
@@ -250,7 +251,7 @@ def engine(settings: Backtest):
         raise ContinualError(f"joblib knows no engine {settings.engine!r}", "set backtest.engine in params.yaml to loky, threading, multiprocessing, dask or ray") from None
     finally:
         if "client" in locals():
-            client.close()
+            (ray.shutdown if settings.engine == "ray" else client.close)()
 
 # %% ../../nbs/70_backtest/72_matrix.ipynb #7a78bd2c
 def _drift(data: Data, monitor: Monitor, jump: float, reference, later: dict[int, tuple[pd.DataFrame, pd.Series]]) -> dict[int, tuple[list[int], bool]]:

@@ -1,4 +1,4 @@
-"The matrix of the backtest on a real local cluster of two Dask workers, each a process of its own (extra `dask`)."
+"The matrix of the backtest on real local clusters of two workers, each a process of its own (extras `dask` and `ray`)."
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,6 @@ from continual_nb.backtest.matrix import build
 from continual_nb.core.ingest import delivered
 from continual_nb.core.params import Backtest, Compose, Costs, Data, Decide, Params, Recipe, Train, Windows
 
-distributed = pytest.importorskip("distributed")
 
 
 def orders(weeks: int = 6) -> tuple[Params, object]:
@@ -31,11 +30,13 @@ def same(here, there) -> None:
 
 
 def test_a_cluster_that_params_yaml_asks_for_gives_the_same_matrix():
+    pytest.importorskip("distributed")
     params, source = orders()
     same(build(params, source), build(on(params, engine="dask", workers=2), source))
 
 
 def test_a_cluster_of_ones_own_is_used_and_both_workers_work():
+    distributed = pytest.importorskip("distributed")
     params, source = orders()
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster) as client:
         before = client.run(lambda dask_worker: dask_worker.state.executed_count)
@@ -43,3 +44,16 @@ def test_a_cluster_of_ones_own_is_used_and_both_workers_work():
         done = {name: count - before[name] for name, count in client.run(lambda dask_worker: dask_worker.state.executed_count).items()}
     assert len(done) == 2 and min(done.values()) > 0, done
     same(build(params, source), there)
+
+
+def test_ray_gives_the_same_matrix_and_is_left_as_it_was_found(monkeypatch):
+    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed: pip install -e .[ray]")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    params, source = orders()
+    here = build(params, source)
+    same(here, build(on(params, engine="ray", workers=2), source))
+    assert not ray.is_initialized(), "a cluster that was started for the backtest is stopped after it"
+    ray.init(num_cpus=2, log_to_driver=False)
+    same(here, build(on(params, engine="ray", workers=2), source))
+    assert ray.is_initialized() and ray.cluster_resources()["CPU"] == 2
+    ray.shutdown()

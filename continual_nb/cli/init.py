@@ -61,10 +61,10 @@ def kind_of(column, times) -> tuple[str, str]:
     if pd.api.types.is_bool_dtype(column):
         return "categorical", ""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
-        return ("left out", "a running number or id") if _running(known, distinct, times) else ("numeric", "")
+        return ("left out", "a running number, an id, or the time itself") if _running(known, distinct, times) else ("numeric", "")
     sample = spelled(known.iloc[:: max(len(known) // 5000, 1)])
     if as_number(sample).notna().mean() > 0.95 and not set(known.iloc[:1000].map(type)) <= {bool}:
-        return ("left out", "a running number or id") if _running(as_number(known), distinct, times) else ("numeric", "")
+        return ("left out", "a running number, an id, or the time itself") if _running(as_number(known), distinct, times) else ("numeric", "")
     words = sample.str.count(r"\S+").mean()
     if distinct > 0.5 * len(known) and len(known) > 50:
         if sample.str.match(r"\d{4}-\d{2}-\d{2}").mean() > 0.9 or words <= 3 and time_format(sample):
@@ -90,7 +90,7 @@ def _running(known, distinct: int, times) -> bool:
     if np.ptp(values) == 0:
         return False
     order = np.argsort(times.loc[known.index].astype("int64").to_numpy(), kind="stable")
-    return abs(np.corrcoef(np.arange(len(values)), rankdata(values[order]))[0, 1]) > 0.997  # it only goes up, or only down
+    return abs(np.corrcoef(np.arange(len(values)), rankdata(values[order]))[0, 1]) > 0.99  # it goes up with the time, or down
 
 
 def tells_the_window(column, windows) -> bool:

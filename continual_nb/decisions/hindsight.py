@@ -87,7 +87,7 @@ def _change(turns, at: int) -> dict:
     if found is None:
         return {**promised, "because": "no later events have been scored by both models yet"}
     gain, se, rows = found
-    verdict = "wrong" if gain + 1.96 * se < 0 else "right" if gain > 0 else "cannot tell"
+    verdict = "wrong" if gain + 1.96 * se < 0 else "right" if gain - 1.96 * se > 0 else "cannot tell"
     return {**promised, "realised": number(gain), "realised_se": number(se), "verdict": verdict, "because": f"on {rows:,} later events the new model saved {gain:.4f} per event (±{1.96 * se:.4f})"}
 
 # %% ../../nbs/60_decisions/63_hindsight.ipynb #a6645442

@@ -131,6 +131,7 @@ class Labelling:
 
         self.project, self.known_as = project, project.git("config", "user.name", check=False).strip()
         self.data, self.pause, self.event, self.since, self.answers = project.params().data, PAUSE, None, 0.0, ()
+        self.drawn = None  # the event on the screen, and since when
         wide, label = widgets.Layout(width="38rem", max_width="100%"), {"description_width": "6rem"}
         self.seen, self.identity, self.card, self.told = (widgets.HTML() for _ in range(4))
         self.name = widgets.Text(description="Name", placeholder="your name", layout=wide, style=label)
@@ -238,7 +239,6 @@ def _enable(desk: Labelling) -> None:
 # %% ../../nbs/90_cli/9n_labelling.ipynb #fb1e82a1
 def look(desk: Labelling) -> None:
     "Read the file and show what it says."
-    before = desk.event
     try:
         desk.frame = _read(desk.path) if desk.path else None
     except ContinualError as error:
@@ -260,8 +260,8 @@ def look(desk: Labelling) -> None:
         part.layout.display = None if desk.event else "none"
     desk.back.disabled = desk.frame is None or (desk.event is not None and _place(desk) == 0)
     desk.forward.disabled = desk.event is None
-    if desk.event != before:
-        desk.since = time.monotonic()
+    if desk.event != desk.drawn:
+        desk.drawn, desk.since = desk.event, time.monotonic()
         if desk.field is not None:
             desk.field.value = desk.shown[0] if desk.event and (not desk.known or desk.shown[0] in desk.known) else ""
     _enable(desk)

@@ -39,7 +39,7 @@ def ask(project: Project) -> tuple[Path, pd.DataFrame]:
         for name in (*data.categorical, *data.text):  # a spreadsheet would take it for a formula
             asked[name] = asked[name].mask(asked[name].str.match(r"[=+\-@]").fillna(False), "'" + asked[name])
     asked = asked.assign(label="", by="").rename(columns={name: column_of(name) for name in data.features})
-    asked = asked[[*COLUMNS, *map(column_of, data.features)]]
+    asked = asked.reindex(columns=[*COLUMNS, *map(column_of, data.features)])
     path = project.path(FOLDER) / f"{iteration.name}.csv"
     frame = _with_what_is_filled_in(pd.read_csv(io.StringIO(asked.to_csv(index=False)), dtype="str", keep_default_na=False), path)
     if len(frame):

@@ -4,14 +4,16 @@ import pandas as pd
 import pytest
 
 from continual_nb.core.files import ContinualError
-from continual_nb.core.ingest import delivered, snapshot, with_answers
-from continual_nb.core.params import Data
-from continual_nb.core.store import Store
-from continual_nb.core.windows import Cadence
+from continual_nb.core.ingest import delivered, ingest, snapshot, with_answers
+from continual_nb.core.params import Data, Ingest
+from continual_nb.core.store import Store, rows_as_of
+from continual_nb.core.windows import Cadence, Moment
 
 DATA = Data(source="orders", time="when", label="y", label_time="known", id="id", numeric=("a",))
 MONTHLY = Cadence("month")
 RAW = pd.DataFrame([("e1", "2024-01-10", 1.0, None, None), ("e2", "2024-01-11", 1.0, "yes", "2024-01-12"), ("e3", "2024-01-12", 1.0, "no", "2024-03-05")], columns=["id", "when", "a", "y", "known"])
+
+NOTHING_STORED = Store((), None)
 
 
 def said(*rows):
@@ -21,7 +23,7 @@ def said(*rows):
 
 def known(answers, window):
     as_of = MONTHLY.window(window).end
-    return snapshot(with_answers(delivered(RAW, DATA), answers, as_of), DATA, MONTHLY, Store((), None), as_of).labels.set_index("event_id")["label"].to_dict()
+    return snapshot(with_answers(delivered(RAW, DATA), answers, as_of, NOTHING_STORED), DATA, MONTHLY, NOTHING_STORED, as_of).labels.set_index("event_id")["label"].to_dict()
 
 
 def test_an_answer_counts_from_its_moment_until_the_source_has_a_label():
@@ -37,6 +39,36 @@ def test_an_answer_that_is_no_class_is_refused_with_the_nearest_one():
     assert "did you mean 'yes'" in refused.value.remedy
 
 
+def stored(*arrivals):
+    "A store of what these (window, delivery, answers) brought, and the labels of the last one."
+    parts, arrival = [], None
+    for number, (window, raw, told) in enumerate(arrivals, 1):
+        store = Store(tuple(part for part, _ in parts), lambda part, file, columns: next(files for known, files in parts if known is part)[file][columns])
+        at = MONTHLY.window(window)
+        arrival = snapshot(with_answers(delivered(raw, DATA), told, at.end, store), DATA, MONTHLY, store, at.end)
+        partition, files, _ = ingest(arrival, DATA, Ingest(), Moment(number, at, at.end, MONTHLY))
+        parts.append((partition, files))
+    return store, arrival.labels
+
+
+def test_an_answer_for_an_event_that_is_delivered_no_more_is_a_late_label():
+    gone, asked = RAW[RAW["id"] != "e1"], said(("e1", "yes", "2024-02-01T00:00:00.000001"))
+    nothing, end = said(), MONTHLY.window("2024-02").end
+    _, labels = stored(("2024-01", RAW, nothing), ("2024-02", gone, asked))
+    assert labels[["event_id", "label"]].values.tolist() == [["e1", "yes"]] and labels["label_time"][0] == pd.Timestamp("2024-02-01T00:00:00.000001", tz="UTC")
+    _, labels = stored(("2024-01", RAW, nothing), ("2024-02", RAW[RAW["id"] == "e3"], nothing), ("2024-03", gone, asked))
+    assert labels.set_index("event_id")["label_time"]["e1"] == MONTHLY.window("2024-03").end, "answered after the look of February, it is known from the look of March on"
+    store, labels = stored(("2024-01", RAW, nothing), ("2024-02", gone, asked), ("2024-03", gone, said(("e1", "no", "2024-02-01T00:00:00.000001"))))
+    assert labels["event_id"].tolist() == ["e3"], "once it is in the store, it stays; what the source says of others comes as ever"
+    assert rows_as_of(store, DATA, MONTHLY, end).set_index("event_id")["label"].to_dict()["e1"] == "yes"
+    with pytest.raises(ContinualError, match="'maybe' for event e1 is no class"):
+        stored(("2024-01", RAW, nothing), ("2024-02", gone, said(("e1", "maybe", "2024-02-01T00:00:00.000001"))))
+    _, labels = stored(("2024-01", RAW, nothing), ("2024-02", gone.iloc[:0].astype(RAW.dtypes), asked))
+    assert labels["event_id"].tolist() == ["e1"], "a class that only the store has seen is known too"
+    _, labels = stored(("2024-01", gone, nothing), ("2024-02", gone, asked))
+    assert labels.empty, "an event that was never seen has no place"
+
+
 def test_a_person_fills_in_the_queue_and_the_next_open_takes_it(approved, copy):
     loop = copy(approved)
     assert "0 are answered: data/labels/001-2024-01.csv" in loop.continual("labels").out
@@ -48,7 +80,7 @@ def test_a_person_fills_in_the_queue_and_the_next_open_takes_it(approved, copy):
     assert "3 are answered" in loop.continual("labels").out, "called again, it keeps what is filled in"
     frame = pd.read_parquet(loop.source)
     frame.loc[frame["id"].isin(set(asked["event_id"])), ["bad", "known"]] = None  # the source never says
-    loop.deliver(frame)
+    loop.deliver(frame[frame["id"] != asked["event_id"][0]])  # and one it delivers no more
     loop.continual("seal")
     assert loop.git("status", "--porcelain") == "" and "labels" not in loop.git("ls-files", "data")
     loop.continual("open")

@@ -137,7 +137,7 @@ class Labelling:
         self.name = widgets.Text(description="Name", placeholder="your name", layout=wide, style=label)
         self.question = widgets.HTML()
         self.choices = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
-        self.unsure = widgets.Button(description="Cannot tell", tooltip="leave the label empty and go on")
+        self.unsure = widgets.Button(description="Cannot tell", tooltip="leave the label empty and go on", layout=widgets.Layout(margin="2px 2px 2px 1.5rem"))
         self.back = widgets.Button(description="Back", icon="arrow-left", tooltip="look at the event before, to mend its answer")
         self.forward = widgets.Button(description="Next", icon="arrow-right", tooltip="look at the next event; nothing is written")
         self.again = widgets.Button(description="Look again", tooltip="read the queue again")
@@ -154,7 +154,7 @@ class Labelling:
         "The widgets in one column."
         import ipywidgets as widgets
 
-        return widgets.VBox([self.seen, self.name, self.identity, self.card, self.question, self.choices, self.told, self.row(self.unsure, self.back, self.forward, self.again)])
+        return widgets.VBox([self.seen, self.name, self.identity, self.card, self.question, self.row(self.choices, self.unsure), self.row(self.back, self.forward, self.again), self.told])
 
     def _repr_mimebundle_(self, **options):
         return self.view._repr_mimebundle_(**options)

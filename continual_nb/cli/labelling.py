@@ -81,7 +81,7 @@ WHY = {
 }
 CARD = """<style>
 .cnb.event dl { margin: .2rem 0 .6rem; } .cnb.event .text { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 46rem; padding: .5rem .8rem; background: var(--jp-layout-color2, #f3f3f3); margin: .1rem 0 .6rem; }
-.cnb.event .features { max-height: 24rem; overflow: auto; } .cnb.event .features:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b6bb3); }
+.cnb.event .features { max-height: 24rem; overflow: auto; display: flex; flex-wrap: wrap; gap: 0 2.5rem; align-items: flex-start; } .cnb.event .features:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b6bb3); }
 .cnb.event th { font-weight: 600; } .cnb.event td { overflow-wrap: anywhere; } .cnb.event .none { color: var(--jp-ui-font-color2, #555); font-style: italic; }
 </style>"""
 
@@ -96,9 +96,18 @@ def event_html(
     terms = (("Event", f"<code>{escaped(row['event_id'])}</code>"), ("When", escaped(_when(row["event_time"], data.timezone))), ("Why it is asked", escaped(reason)))
     head = "<dl>" + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in terms) + "</dl>"
     texts = "".join(f'<h3>{escaped(column_of(name))}</h3><div class="text">{_value(row.get(column_of(name), ""), name, data)}</div>' for name in data.text)
-    lines = "".join(f'<tr><th scope="row">{escaped(column_of(name))}</th><td>{_value(row.get(column_of(name), ""), name, data)}</td></tr>' for name in data.categorical + data.numeric)
-    table = f'<div class="features" tabindex="0" role="region" aria-label="What is known of the event"><table><tbody>{lines}</tbody></table></div>' if lines else ""
-    return f'{CARD}<div class="cnb event">{head}{texts}{table}</div>'
+    lines = [f'<tr><th scope="row">{escaped(column_of(name))}</th><td>{_value(row.get(column_of(name), ""), name, data)}</td></tr>' for name in data.categorical + data.numeric]
+    return f'{CARD}<div class="cnb event">{head}{texts}{_side_by_side(lines)}</div>'
+
+
+def _side_by_side(lines: list[str], high: int = 12) -> str:
+    "Put many lines into up to three tables; what is still too high scrolls, also with the keys, and says so."
+    if not lines:
+        return ""
+    tall = -(-len(lines) // min(3, -(-len(lines) // high)))
+    tables = "".join(f"<table><tbody>{''.join(lines[k : k + tall])}</tbody></table>" for k in range(0, len(lines), tall))
+    note = f'<p class="place">{len(lines):,} columns; the list scrolls.</p>' if tall > high else ""
+    return f'{note}<div class="features" tabindex="0" role="region" aria-label="What is known of the event">{tables}</div>'
 
 
 def _when(text: str, zone: str) -> str:

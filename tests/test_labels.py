@@ -84,6 +84,7 @@ def test_a_person_fills_in_the_queue_and_the_next_open_takes_it(approved, copy):
     loop.continual("seal")
     assert loop.git("status", "--porcelain") == "" and "labels" not in loop.git("ls-files", "data")
     loop.continual("open")
+    assert "has no label queue yet" in loop.continual("labels", code=1).err, "the queue at hand is that of the iteration before"
     labels = pd.read_parquet(loop.path("data/arrival/labels.parquet")).set_index("event_id")
     took = labels.loc[asked["event_id"][:3]]
     assert took["label"].tolist() == ["1"] * 3 and (took["label_time"] == pd.Timestamp("2024-02-01T00:00:00.000001", tz="UTC")).all()

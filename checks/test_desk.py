@@ -1,4 +1,4 @@
-"Signing and steering with the mouse: by the widgets alone, and by hand in a real JupyterLab."
+"Signing, steering and labelling with the mouse: by the widgets alone, and by hand in a real JupyterLab."
 
 import json
 import os
@@ -152,75 +152,145 @@ def pictured(driver, where):
         raise AssertionError(f"{type(error).__name__}; the screen is kept in {where}") from error
 
 
-NOTEBOOK = {
-    "cells": [{"cell_type": "code", "id": "desk", "metadata": {}, "source": "from continual_nb.cli.desk import desk\n\ndesk()", "execution_count": None, "outputs": []}],
-    "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}, "nbformat": 4, "nbformat_minor": 5,
-}
+def notebook(source: str) -> str:
+    "A notebook of one cell."
+    return json.dumps({
+        "cells": [{"cell_type": "code", "id": "desk", "metadata": {}, "source": source, "execution_count": None, "outputs": []}],
+        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}, "nbformat": 4, "nbformat_minor": 5,
+    })
+
+
+class Lab:
+    "A person at JupyterLab: looks, waits, clicks and types."
+
+    def __init__(self, driver):
+        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        self.driver = driver
+        self.wait = WebDriverWait(driver, 90, poll_frequency=0.2, ignored_exceptions=(StaleElementReferenceException,)).until
+
+    def found(self, css, text=""):
+        "The first part on the screen that holds this text, looked for anew; None as long as there is none."
+        from selenium.webdriver.common.by import By
+
+        return next((part for part in self.driver.find_elements(By.CSS_SELECTOR, css) if text in part.text and part.is_displayed()), None)
+
+    def seen(self, css, text=""):
+        return self.wait(lambda _: self.found(css, text))
+
+    def does(self, act):
+        "Do something that works as soon as the page has settled."
+        from selenium.common.exceptions import WebDriverException
+
+        def tried(_):
+            try:
+                act()
+                return True
+            except WebDriverException:
+                return False
+        self.wait(tried)
+
+    def write(self, css, text):
+        self.does(lambda: self.found(css).clear() or self.found(css).send_keys(text))
+
+    def click(self, text):
+        "Press a button by its words, once it can be pressed."
+        self.wait(lambda _: (part := self.found("button.jupyter-button", text)) and part.is_enabled())
+        self.does(lambda: self.found("button.jupyter-button", text).click())
+
+    def run_cell(self, address):
+        "Open the notebook and run its cell as soon as a kernel is there to run it, until it has run."
+        from selenium.webdriver.common.keys import Keys
+
+        def ran(_):
+            if self.driver.execute_script("return document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status") != "idle":
+                return False
+            if dialog := self.found(".jp-Dialog button.jp-mod-accept"):  # it asks for a kernel where the keys came before it had one
+                dialog.click()
+                return False
+            if not re.search(r"\[\d+\]", self.found(".jp-CodeCell .jp-InputPrompt").text):
+                self.found(".jp-Notebook .jp-CodeCell .cm-content").click()
+                self.driver.switch_to.active_element.send_keys(Keys.CONTROL, Keys.ENTER)
+                return False
+            return True
+        self.driver.get(address)
+        self.seen(".jp-Notebook .jp-CodeCell .cm-content")
+        self.wait(ran)
+
+    def restart(self):
+        "Restart the kernel and run all cells."
+        self.does(lambda: self.found("[data-command='notebook:restart-run-all'], [data-command='runmenu:restart-and-run-all']").click())
+        self.does(lambda: self.found(".jp-Dialog button.jp-mod-accept").click())
+        self.wait(lambda _: self.found(".jp-Dialog") is None)
+        self.wait(lambda _: re.search(r"\[1\]", self.found(".jp-CodeCell .jp-InputPrompt").text))
 
 
 def test_a_person_signs_in_jupyterlab(copy, turned):
     "Open the notebook, run the cell, type, click Approve; restart the kernel, run again, see what is on disk."
-    from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import WebDriverWait
-
     loop = copy(turned)
-    loop.path("desk.ipynb").write_text(json.dumps(NOTEBOOK))
+    loop.path("desk.ipynb").write_text(notebook("from continual_nb.cli.desk import desk\n\ndesk()"))
     with jupyter(loop) as address, chromium(1400, 1400) as driver, pictured(driver, loop.home / "jupyter.png"):
-        wait = WebDriverWait(driver, 90, poll_frequency=0.2, ignored_exceptions=(StaleElementReferenceException,))
-
-        def found(css, text=""):
-            "The first part on the screen that holds this text, looked for anew; None as long as there is none."
-            return next((part for part in driver.find_elements(By.CSS_SELECTOR, css) if text in part.text and part.is_displayed()), None)
-
-        def seen(css, text=""):
-            return wait.until(lambda _: found(css, text))
-
-        def does(act):
-            "Do something that works as soon as the page has settled."
-            def tried(_):
-                try:
-                    act()
-                    return True
-                except WebDriverException:
-                    return False
-            wait.until(tried)
-
-        def write(css, text):
-            does(lambda: found(css).clear() or found(css).send_keys(text))
-
-        def run_cell():
-            "Run the cell as soon as a kernel is there to run it, until it has run."
-            def ran(_):
-                if driver.execute_script("return document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status") != "idle":
-                    return False
-                if not re.search(r"\[\d+\]", found(".jp-CodeCell .jp-InputPrompt").text):
-                    found(".jp-Notebook .jp-CodeCell .cm-content").click()
-                    driver.switch_to.active_element.send_keys(Keys.CONTROL, Keys.ENTER)
-                    return False
-                return True
-            wait.until(ran)
-
-        driver.get(address)
-        seen(".jp-Notebook .jp-CodeCell .cm-content")
-        run_cell()
-        assert seen(".cnb .stand").text == "The decision is pending. Nothing changes until somebody signs."
-        assert not seen("button.jupyter-button", "Approve").is_enabled() and "Proposed:" in found(".cnb h2").text
+        lab = Lab(driver)
+        lab.run_cell(address)
+        assert lab.seen(".cnb .stand").text == "The decision is pending. Nothing changes until somebody signs."
+        assert not lab.seen("button.jupyter-button", "Approve").is_enabled() and "Proposed:" in lab.found(".cnb h2").text
         assert violations(driver, ".jp-OutputArea-output .jupyter-widgets") == []
-        write(".widget-text input", "Ada Lovelace")
-        write(".widget-textarea textarea", "The gates passed.")
-        wait.until(lambda _: found("button.jupyter-button", "Approve").is_enabled())
+        lab.write(".widget-text input", "Ada Lovelace")
+        lab.write(".widget-textarea textarea", "The gates passed.")
+        lab.wait(lambda _: lab.found("button.jupyter-button", "Approve").is_enabled())
         assert decision(loop)["verdict"] == "pending", "nothing is written before the click"
-        does(lambda: found("button.jupyter-button", "Approve").click())
-        seen(".cnb .stand.signed", "Ada Lovelace (name unverified) signed “approve”: The gates passed.")
+        lab.click("Approve")
+        lab.seen(".cnb .stand.signed", "Ada Lovelace (name unverified) signed “approve”: The gates passed.")
         kept = decision(loop)
         assert (kept["verdict"], kept["by"], kept["reason"]) == ("approve", "Ada Lovelace", "The gates passed.") and len(kept["evidence"]) >= 8 and kept["page"]
 
-        does(lambda: found("[data-command='notebook:restart-run-all'], [data-command='runmenu:restart-and-run-all']").click())
-        does(lambda: found(".jp-Dialog button.jp-mod-accept").click())
-        wait.until(lambda _: found(".jp-Dialog") is None)
-        wait.until(lambda _: re.search(r"\[1\]", found(".jp-CodeCell .jp-InputPrompt").text))
-        seen(".cnb .stand.signed", "Ada Lovelace (name unverified) signed")
-        seen("button.jupyter-button", "Seal")
+        lab.restart()
+        lab.seen(".cnb .stand.signed", "Ada Lovelace (name unverified) signed")
+        lab.seen("button.jupyter-button", "Seal")
         assert decision(loop) == kept
+
+
+def test_an_expert_labels_in_jupyterlab(copy, approved):
+    "Give the name, answer three events with mouse and keyboard, restart the kernel: the desk goes on at the fourth."
+    import pandas as pd
+    from selenium.webdriver.common.keys import Keys
+
+    loop = copy(approved)
+    loop.path("desk.ipynb").write_text(notebook("from continual_nb.cli.labelling import labelling\n\nlabelling()"))
+
+    def said():
+        frame = pd.read_csv(loop.path("data/labels/001-2024-01.csv"), dtype="str", keep_default_na=False)
+        return list(zip(frame["label"], frame["by"]))[:4]
+
+    with jupyter(loop) as address, chromium(1400, 1400) as driver, pictured(driver, loop.home / "jupyter.png"):
+        lab = Lab(driver)
+
+        def at(number):
+            lab.seen(".cnb h3", f"Event {number} of")
+            time.sleep(0.6)  # a person reads; what is clicked at once counts for the event before
+
+        lab.run_cell(address)
+        at(1)
+        lab.seen(".cnb.event", "drawn at random")
+        assert not lab.found("button.jupyter-button", "Cannot tell").is_enabled()
+        lab.write(".widget-text input", "Ada Lovelace")
+        lab.seen(".cnb.place", "(name unverified)")
+        lab.click("1")
+        at(2)
+        assert said() == [("1", "Ada Lovelace"), ("", ""), ("", ""), ("", "")]
+        assert violations(driver, ".jp-OutputArea-output .jupyter-widgets") == []
+        driver.save_screenshot(str(loop.home / "labelling.png"))
+        assert driver.switch_to.active_element.text == "1", "the focus stays on the button"
+        driver.switch_to.active_element.send_keys(Keys.SHIFT, Keys.TAB)
+        driver.switch_to.active_element.send_keys(Keys.ENTER)
+        at(3)
+        lab.click("Cannot tell")
+        at(4)
+        three = [("1", "Ada Lovelace"), ("0", "Ada Lovelace"), ("", "Ada Lovelace"), ("", "")]
+        assert said() == three
+        lab.restart()
+        at(4)
+        words = lab.seen(".cnb.queue p", "2 of ").text
+        assert said() == three and "1 cannot tell" in words
+        assert lab.found(".cnb.queue .bar").get_attribute("aria-label") == words

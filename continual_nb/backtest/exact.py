@@ -129,7 +129,7 @@ def fold(
     "Fold the loop over history."
     state, memory, turns = State(), Memory(), []
     for moment in told(moments(params, delivery, until)):
-        known = delivery if answers is None else with_answers(delivery, answers, moment.as_of)
+        known = delivery if answers is None else with_answers(delivery, answers, moment.as_of, memory.store(state.partitions))
         turns.append(turn(params, moment, state, known, memory, signer))
         state = turns[-1].state
     return turns

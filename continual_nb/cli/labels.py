@@ -6,8 +6,10 @@
 __all__ = ['FOLDER', 'read', 'answers']
 
 # %% ../../nbs/90_cli/9k_labels.ipynb #9edcdb21
+import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .project import Project
@@ -19,8 +21,13 @@ FOLDER = "data/labels"
 
 # %% ../../nbs/90_cli/9k_labels.ipynb #154ff96c
 def read(path: Path) -> pd.DataFrame:
-    "Read a filled-in queue; every cell is text, and an empty one is an empty text."
-    frame = pd.read_csv(path, dtype="str", keep_default_na=False)
+    "Read a filled-in queue, also as a spreadsheet keeps it; every cell is text, and an empty one is an empty text."
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        head = text.partition("\n")[0]
+        frame = pd.read_csv(io.StringIO(text), sep=max(",;\t", key=head.count), dtype="str", keep_default_na=False, skip_blank_lines=True)
+    except (UnicodeDecodeError, ValueError) as error:  # pandas' own errors are ValueErrors
+        raise ContinualError(f"{path.parent.name}/{path.name} cannot be read: {error}", "save it as CSV in UTF-8, one line an event, or delete it and run `continual labels`") from None
     for column in ("event_id", "label"):
         if column not in frame:
             raise ContinualError(f"{path.parent.name}/{path.name} has no column {column!r}", "`continual labels` writes the file anew and keeps what is filled in")
@@ -48,8 +55,9 @@ def _answers(path: Path, data: Data, cadence: Cadence) -> pd.DataFrame:
     label = frame["label"].str.strip()
     if data.task == "regression":
         numbers = pd.to_numeric(label, errors="coerce")
-        if numbers.isna().any():
-            first = numbers.index[numbers.isna()][0]
+        bad = ~np.isfinite(numbers)
+        if bad.any():
+            first = numbers.index[bad][0]
             raise ContinualError(f"{FOLDER}/{path.name}, line {first + 2}: {label[first]!r} is no number", "mend the label, or empty it")
         label = numbers
     return pd.DataFrame({"event_id": frame["event_id"], "label": label, "label_time": asked + pd.Timedelta(1, "us")})

@@ -46,7 +46,7 @@ def backtest(
     "Replay the usual policies, today's, and those of the files on this project's history."
     from continual_nb.backtest.matrix import build
     from continual_nb.backtest.policies import TODAY, compared, from_file, gap, usual
-    from continual_nb.backtest.exact import fold, moments
+    from continual_nb.backtest.exact import Memory, fold, moments
     from continual_nb.cli.labels import answers
     from continual_nb.core.ingest import delivered, with_answers
     from continual_nb.core.sources import load
@@ -58,7 +58,7 @@ def backtest(
     delivery = delivered(load(params.data.source, project.root), params.data)
     looks = moments(params, delivery, until)
     given = answers(project, params.data, looks[-1].cadence)
-    matrix = build(params, with_answers(delivery, given, looks[-1].as_of), until, told=told)
+    matrix = build(params, with_answers(delivery, given, looks[-1].as_of, Memory().store(())), until, told=told)
     found = compared(matrix, params, {TODAY: params.decide.trigger, **usual(), **named})
     if exact and found.policies:
         found = found.model_copy(update={"gap": gap(matrix, params, fold(params, delivery, until, told=told, answers=given))})

@@ -316,14 +316,17 @@ def labels(project):
 
     \b
     Fill in the column `label`, and perhaps `by`; the next `continual open` takes what is filled in.
-    Called again, it keeps what is filled in already.
+    Who cannot tell leaves `label` empty. Called again, it keeps what is filled in already.
     """
-    from continual_nb.cli.queue import ask
+    from continual_nb.cli.queue import ask, classes
 
     path, asked = ask(project)
     done = int((asked["label"].str.strip() != "").sum())
     place = path.relative_to(project.root).as_posix()
-    said = [f"{len(asked)} events are asked about, {done} are answered: {place}", "next: fill in the column `label`; the next `continual open` takes it"]
+    known = classes(project) if len(asked) else ()
+    one_of = f" with one of {', '.join(known)}" if 0 < len(known) <= 12 else ""
+    said = [f"{len(asked)} events are asked about, {done} are answered: {place}", f"next: fill in the column `label`{one_of}; the next `continual open` takes it",
+            "with the mouse, in JupyterLab: from continual_nb.cli.labelling import labelling; labelling()"]
     return {"file": place, "asked": len(asked), "answered": done, "said": said if len(asked) else ["nothing is asked: every event has its label, or is too young"]}, 0
 
 # %% ../../nbs/90_cli/99_main.ipynb #cb139777

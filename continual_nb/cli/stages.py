@@ -88,9 +88,9 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
 
     data, state = project.params().data, _state(project, iteration)
     delivery = delivery or read_delivery(data, project.root)
-    moment = moment_of(project, iteration)
-    delivery = with_answers(delivery, answers(project, data, moment.cadence), moment.as_of)
-    arrival = snapshot(delivery, data, moment.cadence, _store(project, state.partitions), moment.as_of)
+    moment, store = moment_of(project, iteration), _store(project, state.partitions)
+    delivery = with_answers(delivery, answers(project, data, moment.cadence), moment.as_of, store)
+    arrival = snapshot(delivery, data, moment.cadence, store, moment.as_of)
     for name in ("events", "labels", "rejected"):
         write_parquet(out / f"{name}.parquet", _one_type(getattr(arrival, name)))
     write_json(out / "arrival.json", {"iteration": iteration.name, "as_of": iteration.as_of, "events": len(arrival.events), "labels": len(arrival.labels),

@@ -211,6 +211,7 @@ class Delivery:
 
     frame: pd.DataFrame  # event_id, event_time, label, label_time, unread (since when a label stands there that is no number), `feature NAME` columns as delivered, `answered` and `scored` of production
     duplicates: int  # exact repeats of rows, dropped
+    left: pd.DataFrame | None = None  # event_id, event_time, label, label_time: answers for stored events that are delivered no more
 
 
 def delivered(
@@ -262,25 +263,51 @@ def with_answers(
     delivery: Delivery,
     answers: pd.DataFrame,  # event_id, label, label_time: what people said of events they were asked about
     as_of: pd.Timestamp,  # the moment of looking
+    store: Store,  # what earlier iterations have seen
 ) -> Delivery:
     "Let people's answers stand in for labels that the source does not know as of a moment; an answer that is no class of the data is refused."
     frame = delivery.frame
     told = answers[(answers["label_time"] <= as_of).to_numpy()].set_index("event_id")
     open_ = (frame["event_id"].isin(told.index) & ~(frame["label_time"] <= as_of)).to_numpy()
-    if not open_.any():
+    left = _left(told, frame, store)
+    if not open_.any() and left.empty:
         return delivery
     ids = frame["event_id"][open_]
     said = ids.map(told["label"])
-    if isinstance(frame["label"].dtype, pd.StringDtype) and len(strange := said[~said.isin(set(frame["label"].dropna()))]):
-        near = difflib.get_close_matches(strange.iloc[0], sorted(set(frame["label"].dropna())), 1, 0.5)
-        raise ContinualError(f"the answer {strange.iloc[0]!r} for event {ids[strange.index[0]]} is no class of the data",
-                             (f"did you mean {near[0]!r}? " if near else "") + "mend it in data/labels, or empty it")
+    if isinstance(frame["label"].dtype, pd.StringDtype):
+        _only_classes(pd.concat([ids, left["event_id"]]).to_numpy(), pd.concat([said, left["label"]]), frame, store)
     frame = frame.copy()
     frame.loc[open_, "label"] = said.astype(frame["label"].dtype)
     since = ids.map(told["label_time"])
     frame.loc[open_, "label_time"] = since.where(since >= frame["event_time"][open_], frame["event_time"][open_]).astype(TIME)
     frame.loc[open_, "unread"] = pd.NaT
-    return replace(delivery, frame=frame)
+    return replace(delivery, frame=frame, left=left)
+
+
+def _left(told: pd.DataFrame, frame: pd.DataFrame, store: Store) -> pd.DataFrame:
+    "Place answers for events that are stored and delivered no more; where the store has a label already, it stays."
+    nothing = frame[["event_id", "event_time", "label", "label_time"]].iloc[:0]
+    gone = told[~told.index.isin(set(frame["event_id"]))]
+    if gone.empty or (events := store.read("events.parquet", ["event_id", "event_time"])).empty:
+        return nothing
+    events = events[events["event_id"].isin(gone.index) & ~events["event_id"].isin(set(store.read("labels.parquet", ["event_id"])["event_id"]))]
+    since = events["event_id"].map(gone["label_time"])
+    made = events.assign(label=events["event_id"].map(gone["label"]), label_time=since.where(since >= events["event_time"], events["event_time"]))
+    return made[nothing.columns].astype(nothing.dtypes)
+
+
+def _only_classes(ids: np.ndarray, said: pd.Series, frame: pd.DataFrame, store: Store) -> None:
+    "Refuse the first answer that is a class neither of the delivery nor of the store."
+    known = set(frame["label"].dropna())
+    if said.isin(known).all():
+        return
+    known |= set(store.read("labels.parquet", ["label"])["label"])
+    strange = ~said.isin(known).to_numpy()
+    if strange.any():
+        label, id = said[strange].iloc[0], ids[strange][0]
+        near = difflib.get_close_matches(label, sorted(known), 1, 0.5)
+        raise ContinualError(f"the answer {label!r} for event {id} is no class of the data",
+                             (f"did you mean {near[0]!r}? " if near else "") + "mend it in data/labels, or empty it")
 
 # %% ../../nbs/00_core/09_ingest.ipynb #3d748831
 def snapshot(
@@ -303,6 +330,8 @@ def snapshot(
     frame = frame.sort_values(["event_time", "event_id"], kind="stable", ignore_index=True)
     frame["window"] = cadence.names(frame["event_time"])
     known = frame[(frame["label_time"] <= as_of).to_numpy()]
+    if delivery.left is not None and len(delivery.left):
+        known = pd.concat([known, delivery.left.assign(window=cadence.names(delivery.left["event_time"]))], ignore_index=True)
     now = prints(frame["event_id"], frame["window"], known["event_id"], known["label"], known["window"])
     before = store.prints()
     changed = [name for name, mark in now.items() if mark != before.get(name, NOTHING)]
@@ -326,7 +355,7 @@ def _unseen(frame, known, store: Store, seen: list[str]):
     "Drop what the store already holds from events and labels of the windows in `seen`."
     if not seen:
         return frame, known, 0
-    old = frame[frame["window"].isin(seen)]["event_time"]
+    old = pd.concat([part["event_time"][part["window"].isin(seen)] for part in (frame, known)])
     start, end = (old.min(), old.max() + pd.Timedelta(1, "us")) if len(old) else (None, None)
     ids = store.read("events.parquet", ["event_id", "event_time"], start, end)
     answers = store.read("labels.parquet", ["event_id", "event_time", "label", "label_time"], start, end)

@@ -237,7 +237,7 @@ class Hindsight(Result):
         said = {v: sum(d.verdict == v for d in self.decisions) for v in ("right", "wrong", "cannot tell", "too early")}
         lead = f"Of {len(self.decisions)} decisions so far {said['right']} were right in hindsight and {said['wrong']} wrong; {said['cannot tell'] + said['too early']} cannot be judged yet."
         if self.measured:
-            lead += f" {self.measured} changes brought {self.slope:.0%} of what was promised (give or take {self.slope_sd:.0%})."
+            lead += f" {'One change' if self.measured == 1 else f'{self.measured} changes'} brought {self.slope:.0%} of what was promised (give or take {self.slope_sd:.0%})."
         if self.harm:
             lead += f" In {self.harm} windows the model certainly did harm; {self.silent} of them raised no alert."
         spell = lambda v: "" if v is None else f"{v:.4g}".replace("-", "\N{MINUS SIGN}")

@@ -160,10 +160,10 @@ class Trust(Result):
         "Show the score over iterations, its links, and what has been earned."
         if self.score is None:
             return Section("How far can this be trusted?", "Nothing has been decided yet, so there is no record to trust.")
-        moved = "" if self.before is None or abs(self.score - self.before) < 0.5 else f", {'up' if self.score > self.before else 'down'} from {self.before:.0f}"
-        lead = f"The record scores {self.score:.0f} of 100{moved}." + (f" It fell because {'; '.join(self.reasons)}." if self.reasons else "")
+        moved = "" if self.before is None or round(self.score) == round(self.before) else f", {'up' if self.score > self.before else 'down'} from {self.before:.0f}"
+        lead = f"The record scores {self.score:.0f} of 100{moved}." + (f" It fell because {'; '.join(self.reasons)}." if self.reasons and moved else "")
         weak = min(self.links, key=lambda link: link.value)
-        lead += f" The weakest link is “{weak.name}”: {weak.because}." if weak.value < 0.5 and not self.reasons else ""
+        lead += f" The weakest link is “{weak.name}”: {weak.because}." if weak.value < 0.5 and not (self.reasons and moved) else ""
         chain = tuple((link.name, f"{link.value:.0%}", link.because) for link in self.links)
         earned = tuple((one.kind, one.level, one.because, one.missing) for one in self.standing)
         tables = (Table(("link", "holds", "because"), chain, "The chain: one broken link pulls the score down"),

@@ -138,15 +138,16 @@ def test_a_rollback_that_waits_for_a_person_does_not_stop_the_loop():
     assert decide(FORM, QUIET, state(owed, done, rivals=better)).action == "rollback"
 
 
-OFF = QUIET.model_copy(update={"excess": 0.2, "excess_low": 0.1, "excess_high": 0.3, "correctable": Correctable(gain=0.15, low=0.1, high=0.2)})
+OFF = QUIET.model_copy(update={"excess": 0.2, "excess_low": 0.1, "excess_high": 0.3, "correctable": Correctable(gain=0.17, low=0.1, high=0.2)})
 
 
 @pytest.mark.parametrize("gain, low, levers, means", [
-    (0.15, 0.1, {}, "recalibrate"),  # most of the loss
+    (0.17, 0.1, {}, "recalibrate"),  # most of the loss
+    (0.12, 0.1, {}, "none"),  # most of it, but what remains would be worth an update
     (0.05, 0.02, {}, "none"),  # proven, but most of the loss would remain
-    (0.15, -0.01, {}, "none"),  # not proven
-    (0.15, 0.1, {"recalibrate": None}, "none"),
-    (0.15, 0.1, {"costs": Costs(loss=0.01, update=100, review=10)}, "none"),  # costs more than it saves
+    (0.17, -0.01, {}, "none"),  # not proven
+    (0.17, 0.1, {"recalibrate": None}, "none"),
+    (0.17, 0.1, {"costs": Costs(loss=0.01, update=100, review=10)}, "none"),  # costs more than it saves
 ])
 def test_a_correction_is_proposed_where_it_is_proven_enough_and_pays(gain, low, levers, means):
     seen = OFF.model_copy(update={"correctable": Correctable(gain=gain, low=low, high=0.2)})

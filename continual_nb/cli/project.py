@@ -50,6 +50,9 @@ class Iteration:
         return "\n".join([*lines, f"edges: [{', '.join(map(json.dumps, self.edges))}]"]) + "\n"
 
 # %% ../../nbs/90_cli/92_project.ipynb #ef708d0d
+_tops: dict[Path, Path] = {}  # top of the Git repository by project folder: asked once per process
+
+
 @dataclass(frozen=True)
 class Project:
     "A project's root folder and the files in it."
@@ -102,8 +105,12 @@ class Project:
 
     def git_root(self) -> Path | None:
         "Return the top of the Git repository that holds the project."
-        found = run(["git", "rev-parse", "--show-toplevel"], self.root, check=False)
-        return Path(found.stdout.strip()).resolve() if found.returncode == 0 else None
+        if self.root not in _tops:
+            found = run(["git", "rev-parse", "--show-toplevel"], self.root, check=False)
+            if found.returncode:
+                return None
+            _tops[self.root] = Path(found.stdout.strip()).resolve()
+        return _tops[self.root]
 
     # -- Git and DVC ---------------------------------------------------------------------------------
     def git(self, *words: str, check: bool = True, env: dict[str, str] | None = None) -> str:

@@ -10,6 +10,7 @@ __all__ = ['OWN', 'MARK', 'RULES', 'TriggerRule', 'Block', 'feature_name', 'sour
 
 # %% ../../nbs/00_core/03_params.ipynb #79247ad5
 import difflib
+import functools
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -85,10 +86,12 @@ class Data(Block):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value):
-        from zoneinfo import available_timezones
+        from zoneinfo import ZoneInfo, available_timezones
 
-        zones = available_timezones() | {"UTC"}
-        if value not in zones:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError):
+            zones = available_timezones() | {"UTC"}
             near = difflib.get_close_matches(value, sorted(zones), 1, 0.5)
             raise ValueError(f"{value!r} is not an IANA time zone" + (f"; did you mean {near[0]!r}?" if near else ", as Europe/Berlin"))
         return value
@@ -442,7 +445,11 @@ class Params(Block):
     @classmethod
     def load(cls, path: Path = Path("params.yaml")) -> "Params":
         "Read and check params.yaml; the first thing that does not fit is named with its place and remedy."
-        return parse(read_yaml(path), str(path))
+        try:
+            text = Path(path).read_text()
+        except (OSError, ValueError):
+            return parse(read_yaml(path), str(path))  # says what is wrong
+        return _loaded(text, str(path))
 
 # %% ../../nbs/00_core/03_params.ipynb #5baa9c31
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -465,6 +472,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ContinualError(f"{path} holds no mapping", f"`git restore {path}`")
     return content
+
+
+@functools.lru_cache(8)
+def _loaded(text: str, path: str) -> Params:
+    "Read the same text once; parameters are frozen."
+    return parse(read_yaml(path), path)
 
 
 def parse(content: dict[str, Any], where: str = "params.yaml") -> Params:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SOCKET', 'ASKED_BY', 'LIBRARIES', 'asked', 'Server', 'serve', 'begin', 'warmed']
 
-# %% ../../nbs/90_cli/92_warm.ipynb #8d7379b4
+# %% ../../nbs/90_cli/92_warm.ipynb #704bf518
 import atexit
 import contextlib
 import gc
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from importlib import import_module
 
@@ -30,7 +31,7 @@ LIBRARIES = (
     "nbformat.v4", "nbconvert.exporters.html", "jupyter_client.manager",
 )  # in the order in which an iteration needs them
 
-# %% ../../nbs/90_cli/92_warm.ipynb #f96698ea
+# %% ../../nbs/90_cli/92_warm.ipynb #2bb0c6ca
 def asked(
     words: list[str],  # `stage NAME` or `dvc ...`
 ) -> int | None:  # exit code; None: nobody answers, start the program yourself
@@ -53,7 +54,7 @@ def asked(
         os.kill(os.getpid(), -status)
     return status
 
-# %% ../../nbs/90_cli/92_warm.ipynb #ebdf04d8
+# %% ../../nbs/90_cli/92_warm.ipynb #2577ff28
 def _received(line: socket.socket) -> tuple[dict, list[int]]:
     "Read one request: what to run, and its standard streams."
     line.settimeout(5)
@@ -73,7 +74,7 @@ def _import(name: str) -> None:
     if absent:
         sys.modules.pop(grammar, None)
 
-# %% ../../nbs/90_cli/92_warm.ipynb #629f7fdf
+# %% ../../nbs/90_cli/92_warm.ipynb #cf3bdce2
 class Server:
     "Forks a process for each program that is asked for, until its owner has gone and the last has ended."
 
@@ -149,7 +150,7 @@ class Server:
             if waiting is line:
                 os.kill(child, signal.SIGKILL)
 
-# %% ../../nbs/90_cli/92_warm.ipynb #d4d9d12c
+# %% ../../nbs/90_cli/92_warm.ipynb #f55a4929
 def serve(listener: int, owner: int) -> None:
     "Serve; in a forked process, be the program that was asked for, and end."
     request = Server(listener, owner).serve()
@@ -176,6 +177,7 @@ def _be(request: dict) -> int | None:
     os.chdir(request["where"])
     os.environ.clear()
     os.environ.update(request["env"])
+    time.tzset()
     program, *words = request["words"]
     if program == "dvc":
         return _dvc(words)
@@ -205,7 +207,7 @@ def begin(words: list[str]) -> int:
         return code
     return _dvc(words[1:]) if words[0] == "dvc" else _continual()
 
-# %% ../../nbs/90_cli/92_warm.ipynb #3293d6b9
+# %% ../../nbs/90_cli/92_warm.ipynb #a3aac573
 @contextlib.contextmanager
 def warmed(threads: tuple[str, ...]):  # variables that set how many threads a library uses
     "While this lasts, stages and DVC start warm."
@@ -227,4 +229,5 @@ def warmed(threads: tuple[str, ...]):  # variables that set how many threads a l
         finally:
             del os.environ[SOCKET]
             os.close(ours)
-            server.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(1)  # a stage that outlives its run keeps it a while

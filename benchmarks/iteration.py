@@ -7,6 +7,7 @@ with the same number of empty stages. Run it with the project's environment:  py
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,21 @@ def empty_pipeline(folder: Path) -> Path:
     return folder
 
 
+def served_and_not(project: Path, home: Path) -> None:
+    "Turn the next window where stages and DVC start from one process with the libraries in it, and where each starts by itself."
+    spent = {}
+    for name, env in (("served", {}), ("by itself", {"CONTINUAL_WARM": "/nowhere"})):
+        copy = home / name.replace(" ", "_") / "project"
+        shutil.copytree(project, copy)
+        shutil.copy(home / "events.parquet", copy.parent)
+        before, began = os.times(), time.perf_counter()
+        subprocess.run(["continual", "run", "--until", "2024-03"], cwd=copy, env={**ENV, **env}, check=True, capture_output=True)
+        after = os.times()
+        spent[name] = after.children_user + after.children_system - before.children_user - before.children_system
+        tell(what=f"continual run, one window, every start {name}", cpu=spent[name], seconds=time.perf_counter() - began)
+    tell(what="continual run, served against by itself", ratio=spent["served"] / spent["by itself"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=28_000, help="events per window")
@@ -73,6 +89,7 @@ def main() -> None:
                        cwd=home, env=ENV, check=True, capture_output=True)
         project = home / "project"
         timed(["continual", "run", "--until", "2024-02"], project)
+        served_and_not(project, home)
         timed(["continual", "open"], project)
         whole = timed(["dvc", "repro"], project)
         stages = json.loads((project / ".dvc/tmp/continual/timings.json").read_text())

@@ -76,7 +76,8 @@ class Loop:
         "This environment without the machine's Git identity, and with DVC's notes about other projects out of reach."
         shared = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
                   "DVC_SITE_CACHE_DIR": str(self.home / "site"), "DVC_NO_ANALYTICS": "true", "COLUMNS": "200"}
-        return {**os.environ, **shared, **changes}
+        cold = {"CONTINUAL_WARM": "/nowhere"} if changes else {}  # a program that starts warm has read its variables already
+        return {**os.environ, **shared, **cold, **changes}
 
     def run(self, *words: str, code: int | None = 0, where: Path | None = None, **changes: str) -> Said:
         "Run a program in the project; any other exit code than the expected one fails the test (None: any)."

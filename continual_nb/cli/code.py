@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['PACKAGE', 'STAGES', 'LIBRARIES', 'SHELLS', 'package_files', 'zipped', 'unzipped', 'reached', 'stage_hash',
-           'libraries', 'code_yaml']
+           'libraries', 'whole_hash', 'code_yaml', 'known_hashes', 'stage_hashes']
 
 # %% ../../nbs/90_cli/91_code.ipynb #998b9c6e
 import ast
+import functools
 import io
+import json
 import zipfile
 from importlib import metadata, resources
 from pathlib import Path
 
-from ..core.files import sha256
+from ..core.files import sha256, write_bytes
 
 PACKAGE = "continual_nb"
 STAGES = ("snapshot", "ingest", "monitor", "decide", "compose", "train", "evaluate", "promote", "report")
@@ -51,6 +53,12 @@ def unzipped(path: Path) -> dict[str, bytes]:
         return {name.removeprefix(PACKAGE + "/"): archive.read(name) for name in archive.namelist()}
 
 # %% ../../nbs/90_cli/91_code.ipynb #99a209c5
+@functools.cache
+def _reads(content: bytes, module: str) -> frozenset[str]:
+    "Modules of this package that a file imports."
+    return frozenset(_imports(ast.parse(content), module))
+
+
 def _imports(tree: ast.AST, module: str) -> set[str]:
     "Modules of this package that a piece of code imports, as dotted names inside the package."
     found = set()
@@ -78,7 +86,7 @@ def reached(roots: set[str], files: dict[str, bytes]) -> list[str]:
         path = ahead.pop()
         seen.add(path)
         module = path.removesuffix(".py").replace("/", ".")
-        ahead |= {p for m in _imports(ast.parse(files[path]), module) if (p := _path(m, files))} - seen
+        ahead |= {p for m in _reads(files[path], module) if (p := _path(m, files))} - seen
     return sorted(seen)
 
 # %% ../../nbs/90_cli/91_code.ipynb #6e790759
@@ -107,9 +115,9 @@ def stage_hash(
 ) -> str:
     "Hash the code that a stage runs: 64 hexadecimal digits."
     source = files[SHELLS].decode()
-    tree = ast.parse(source)
-    mine = _used({stage, "run_stage"}, tree)
-    parts = [ast.get_source_segment(source, node) or "" for node in mine]
+    lines = source.splitlines()
+    mine = _used({stage, "run_stage"}, ast.parse(source))
+    parts = ["\n".join(lines[min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))]) - 1 : node.end_lineno]) for node in mine]
     roots = set().union(*(_imports(node, SHELLS.removesuffix(".py").replace("/", ".")) for node in mine))
     parts += [f"{path}\n{_text(files[path])}" for path in reached(roots, files) if path != SHELLS]
     if stage == "report":
@@ -124,9 +132,38 @@ def libraries() -> dict[str, str]:
     return {"python": f"{sys.version_info.major}.{sys.version_info.minor}"} | {name: metadata.version(name) for name in LIBRARIES}
 
 
-def code_yaml(files: dict[str, bytes]) -> str:
+def whole_hash(files: dict[str, bytes]) -> str:
+    "Hash the package as a whole: 64 hexadecimal digits."
+    return sha256(json.dumps([(path, sha256(files[path])) for path in sorted(files)]))
+
+
+def code_yaml(
+    files: dict[str, bytes],  # the package
+    known: dict[str, str] | None = None,  # hash per stage, where these files were read before
+) -> str:
     "Spell data/code.yaml: a hash per stage, and library versions."
     lines = ["# The code that this iteration runs; written by `continual open` and `continual refresh`."]
-    lines += [f"{stage}: {stage_hash(stage, files)}" for stage in STAGES]
+    lines += [f"{stage}: {known[stage] if known else stage_hash(stage, files)}" for stage in STAGES]
     lines += ["libraries:", *(f'  {name}: "{version}"' for name, version in libraries().items())]
     return "\n".join(lines) + "\n"
+
+# %% ../../nbs/90_cli/91_code.ipynb #f3c33e0c
+def known_hashes(
+    files: dict[str, bytes],  # the package
+    kept: Path,  # JSON file of this clone; nothing but these functions reads it
+) -> dict[str, str] | None:  # hash per stage; None: other files than those that were hashed last
+    "Return what hashing these files gave the last time."
+    try:
+        known = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        return None
+    return known["stages"] if known.get("whole") == whole_hash(files) and set(known["stages"]) == set(STAGES) else None
+
+
+def stage_hashes(files: dict[str, bytes], kept: Path) -> dict[str, str]:
+    "Hash the code of every stage, and keep the answer."
+    known = known_hashes(files, kept)
+    if known is None:
+        known = {stage: stage_hash(stage, files) for stage in STAGES}
+        write_bytes(kept, json.dumps({"whole": whole_hash(files), "stages": known}))
+    return known

@@ -174,8 +174,10 @@ def _columns(given: tuple[str, ...]) -> tuple[str, ...]:
 def run(project, until, verbose):
     "Replay windows: pipeline, automatic signature within the mandate, seal, next."
     from continual_nb.cli.ratchet import run_windows
+    from continual_nb.cli.warm import warmed
 
-    tags = run_windows(project, until, verbose, told=lambda line: click.echo(line, err=True))
+    with warmed(THREADS):
+        tags = run_windows(project, until, verbose, told=lambda line: click.echo(line, err=True))
     if not tags:
         return {"sealed": [], "said": ["nothing to do: every window with data is sealed"]}, 0
     return {"sealed": tags, "said": [f"sealed {len(tags)} windows, up to {tags[-1]}", f"open: {project.path('reports/index.html')}"]}, 0
@@ -581,8 +583,10 @@ def notify(project, link, again, dry_run):
 def turn_(project, wait, automatic):
     "Turn the crank as far as it goes without a person: open what is due, run, seal what is signed."
     from continual_nb.cli.schedule import advance
+    from continual_nb.cli.warm import warmed
 
-    stand = advance(project, wait, automatic, told=lambda line: click.echo(line, err=True))
+    with warmed(THREADS):
+        stand = advance(project, wait, automatic, told=lambda line: click.echo(line, err=True))
     step = ["next: look at data/work/report/report.html, then `continual sign approve|reject --by NAME --reason TEXT`"] if stand.code == 3 else []
     return {"iteration": stand.iteration, "stands": stand.stands, "sealed": list(stand.sealed), "said": [f"{stand.iteration}: {stand.stands}", *step]}, stand.code
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..core.files import ContinualError, read_json, sha256, write_bytes
 from ..core.params import Params, read_yaml
+from .warm import SOCKET
 
 EVIDENCE = (
     "params.yaml", "data/code.yaml", "data/work/ingest/ingested.json", "data/work/monitor/monitoring.json", "data/work/decide/proposal.json",
@@ -50,6 +51,9 @@ class Iteration:
         return "\n".join([*lines, f"edges: [{', '.join(map(json.dumps, self.edges))}]"]) + "\n"
 
 # %% ../../nbs/90_cli/92_project.ipynb #ef708d0d
+_tops: dict[Path, Path] = {}  # top of the Git repository by project folder: asked once per process
+
+
 @dataclass(frozen=True)
 class Project:
     "A project's root folder and the files in it."
@@ -102,8 +106,12 @@ class Project:
 
     def git_root(self) -> Path | None:
         "Return the top of the Git repository that holds the project."
-        found = run(["git", "rev-parse", "--show-toplevel"], self.root, check=False)
-        return Path(found.stdout.strip()).resolve() if found.returncode == 0 else None
+        if self.root not in _tops:
+            found = run(["git", "rev-parse", "--show-toplevel"], self.root, check=False)
+            if found.returncode:
+                return None
+            _tops[self.root] = Path(found.stdout.strip()).resolve()
+        return _tops[self.root]
 
     # -- Git and DVC ---------------------------------------------------------------------------------
     def git(self, *words: str, check: bool = True, env: dict[str, str] | None = None) -> str:
@@ -112,7 +120,7 @@ class Project:
 
     def dvc(self, *words: str, check: bool = True, show: bool = False) -> subprocess.CompletedProcess:
         "Run dvc in the project."
-        return run([sys.executable, "-m", "dvc", *words], self.root, check=check, show=show)
+        return run([sys.executable, "-m", *(("continual_nb", "dvc") if os.environ.get(SOCKET) else ("dvc",)), *words], self.root, check=check, show=show)
 
     def sealed_tags(self) -> list[str]:
         "Tags of the sealed iterations, oldest first."
@@ -146,7 +154,7 @@ def run(
 def _explained(words: list[str], done: subprocess.CompletedProcess) -> ContinualError:
     "Turn a failed git or dvc into one plain sentence."
     said = f"{done.stdout or ''}\n{done.stderr or ''}"
-    command = " ".join(["dvc" if "dvc" in words[:3] else words[0], *[w for w in words[1:] if w not in ("-m", "dvc")]][:4])
+    command = " ".join(["dvc" if "dvc" in words[:4] else words[0], *[w for w in words[1:] if w not in ("-m", "continual_nb", "dvc")]][:4])
     if "is busy, it is being blocked" in said or "Unable to acquire lock" in said:
         return ContinualError("another run is working in this project", "wait until it has ended, and run the command again", code=75)
     if "No space left" in said:

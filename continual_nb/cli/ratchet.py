@@ -17,7 +17,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from .code import STAGES, code_yaml, package_files, zipped
+from .code import STAGES, code_yaml, package_files, stage_hashes, zipped
 from .feedback import listen
 from .project import EVIDENCE, Iteration, Project, done, locked, note, noted
 from .stages import take_snapshot
@@ -57,7 +57,7 @@ def genesis(project: Project, state=None) -> None:
 def write_code(project: Project) -> None:
     "Write which code the stages run, and the code."
     files = package_files()
-    write_bytes(project.path("data/code.yaml"), code_yaml(files))
+    write_bytes(project.path("data/code.yaml"), code_yaml(files, stage_hashes(files, project.private / "code.json")))
     write_bytes(project.path("data/code.zip"), zipped(files))
 
 # %% ../../nbs/90_cli/94_ratchet.ipynb #46fb42dd

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from .project import Iteration, Project
+from .warm import ASKED_BY
 from ..core.files import ContinualError, folder_hashes, publish, read_json, read_parquet, write_bytes, write_json, write_parquet
 
 OUTPUTS = {
@@ -289,7 +290,7 @@ def _parent() -> tuple[int, float] | None:
     import psutil
 
     with contextlib.suppress(psutil.Error):
-        for process in psutil.Process().parents():
+        for process in psutil.Process(int(os.environ.get(ASKED_BY) or os.getpid())).parents():
             if process.name() not in SHELL_NAMES:
                 return process.pid, process.create_time()
     return None

@@ -10,6 +10,7 @@ __all__ = ['OWN', 'MARK', 'RULES', 'TriggerRule', 'Block', 'feature_name', 'sour
 
 # %% ../../nbs/00_core/03_params.ipynb #79247ad5
 import difflib
+import functools
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -85,10 +86,12 @@ class Data(Block):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value):
-        from zoneinfo import available_timezones
+        from zoneinfo import ZoneInfo, available_timezones
 
-        zones = available_timezones() | {"UTC"}
-        if value not in zones:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError):
+            zones = available_timezones() | {"UTC"}
             near = difflib.get_close_matches(value, sorted(zones), 1, 0.5)
             raise ValueError(f"{value!r} is not an IANA time zone" + (f"; did you mean {near[0]!r}?" if near else ", as Europe/Berlin"))
         return value
@@ -286,7 +289,7 @@ class Decide(Block):
     horizon: int = Field(3, ge=1, description="windows over which an update is expected to pay")
     max_missing_jump: float = Field(0.1, ge=0, le=1, description="rise of a column's missing share that counts as broken data")
     shrink: float = Field(1.0, gt=0, le=1.5, description="promised gains are multiplied by this; `continual ledger --propose` learns it from what became of earlier promises")
-    recalibrate: float | None = Field(0.5, gt=0, description="share of the loss since acceptance that correcting the champion's answers must bring back to be tried before a training; null: never")
+    recalibrate: float | None = Field(0.5, gt=0, description="share of the loss since acceptance that correcting the champion's answers must bring back to be tried before a training (what remains must be worth no update, too); null: never")
     refresh_after: int | None = Field(3, ge=1, description="windows in a row with drift that has done no harm, after which a new reference is proposed; null: never")
     labels: int = Field(200, ge=0, description="labels that people can give until the next window at most; they are asked for where knowing is worth more than they cost; 0: never")
     costs: Costs = Costs()
@@ -444,7 +447,11 @@ class Params(Block):
     @classmethod
     def load(cls, path: Path = Path("params.yaml")) -> "Params":
         "Read and check params.yaml; the first thing that does not fit is named with its place and remedy."
-        return parse(read_yaml(path), str(path))
+        try:
+            text = Path(path).read_text()
+        except (OSError, ValueError):
+            return parse(read_yaml(path), str(path))  # says what is wrong
+        return _loaded(text, str(path))
 
 # %% ../../nbs/00_core/03_params.ipynb #5baa9c31
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -467,6 +474,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ContinualError(f"{path} holds no mapping", f"`git restore {path}`")
     return content
+
+
+@functools.lru_cache(8)
+def _loaded(text: str, path: str) -> Params:
+    "Read the same text once; parameters are frozen."
+    return parse(read_yaml(path), path)
 
 
 def parse(content: dict[str, Any], where: str = "params.yaml") -> Params:

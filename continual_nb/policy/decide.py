@@ -108,6 +108,8 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
         return Rule(question=question, answer="no", because=f"nothing is proven to be gained by it: {said}")
     if found.gain < params.recalibrate * monitoring.excess:
         return Rule(question=question, answer="no", because=f"most of the loss would remain: {said}")
+    if (rest := (monitoring.excess - found.gain) * monitoring.rows * params.horizon * params.costs.loss) > params.costs.change:
+        return Rule(question=question, answer="no", because=f"what remains would cost {rest:,.0f} over {params.horizon} windows, and an update {params.costs.change:,.0f}: {said}")
     if worth < params.costs.correction:
         return Rule(question=question, answer="no", because=f"it would save {worth:,.0f} over {params.horizon} windows and cost {params.costs.correction:,.0f}")
     if tried := _tried(state):

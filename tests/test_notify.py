@@ -8,6 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from loop import until
 from ruamel.yaml import YAML
 
 from continual_nb.cli.notify import Message, attempt, meant_for, noted, send
@@ -196,7 +197,7 @@ def test_a_command_gets_the_json_and_one_that_never_ends_is_ended_with_its_child
     child = int((tmp_path / "pid").read_text())
     import psutil
 
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE, 20)  # a kill takes effect when the process is scheduled
     assert attempt(Hook(kind="command", target="sh -c 'echo why >&2; exit 3'"), ASKED, 10, tmp_path) == "it ended with 3: why"
     assert "no-such-program" in attempt(Hook(kind="command", target="no-such-program"), ASKED, 10, tmp_path)
     assert attempt(Hook(kind="command", target="sh -c 'unbalanced"), ASKED, 10, tmp_path)

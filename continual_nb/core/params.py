@@ -90,7 +90,7 @@ class Data(Block):
 
         try:
             ZoneInfo(value)
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
             zones = available_timezones() | {"UTC"}
             near = difflib.get_close_matches(value, sorted(zones), 1, 0.5)
             raise ValueError(f"{value!r} is not an IANA time zone" + (f"; did you mean {near[0]!r}?" if near else ", as Europe/Berlin"))

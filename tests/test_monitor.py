@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from continual_nb.core.metrics import measure
+from continual_nb.core.metrics import Metrics, measure
 from continual_nb.core.models import estimator, fit, predict
 from continual_nb.core.params import Data, Monitor, Train
-from continual_nb.monitoring.monitor import monitor
+from continual_nb.monitoring.monitor import monitor, tolerated
 from continual_nb.monitoring.profile import column_profile, profile
 from continual_nb.monitoring.result import Monitoring
 
@@ -126,6 +126,33 @@ def test_planted_loss_of_performance_is_harm():
     made = look(month(7, effect=0.3))
     assert made.incidents[0].severity == "harm" and made.incidents[0].kind == "performance"
     assert made.excess > made.excess_low > 0
+
+
+def uneven(k: int, at: float, n: int = 4000, honest: bool = True) -> pd.DataFrame:
+    "Events around one place of a logistic curve: far from its middle they are easy to guess, at its middle nobody can."
+    rng = np.random.default_rng(100 + k)
+    x = rng.normal(at, 0.5, n)
+    late = rng.random(n) < (1 / (1 + np.exp(-x)) if honest else 1 / (1 + np.exp(x + 1)))
+    return month(k, n).assign(rain=x, label=pd.Series(late.astype(int)).astype("str"))
+
+
+def test_events_that_are_harder_to_guess_for_anybody_are_no_harm():
+    history = pd.concat([uneven(k, at) for k, at in enumerate((-4, -3, -2, -1, 0, 1))], ignore_index=True)
+    champion = fit(estimator(DATA, Train(model="linear")), history, DATA)
+    easy = uneven(6, -2)
+    accepted = measure(DATA, easy, predict(champion, easy, DATA))
+    known = {"champion": champion, "accepted": accepted, "reference": profile(DATA, MONITOR, history, 1), "prediction_reference": None}
+    hard, wrong = (look(uneven(7, 0, honest=honest), **known) for honest in (True, False))
+    assert hard.performance.values["brier"] > 1.8 * accepted.values["brier"]
+    assert not any(i.severity == "harm" for i in hard.incidents)
+    assert any(i.severity == "harm" for i in wrong.incidents)
+
+
+@given(brier=st.floats(0.01, 0.25), before=st.floats(0.02, 0.98), share=st.floats(0, 1), tolerance=st.floats(0, 0.2))
+def test_what_is_tolerated_never_shrinks_and_grows_with_what_a_constant_answer_errs(brier, before, share, tolerance):
+    accepted = Metrics(rows=900, loss=0.4, loss_low=0.3, loss_high=0.5, baseline_loss=0.6, skill=0.3, values={"brier": brier, "positive_share": before})
+    same, now, half = (tolerated(accepted, part, tolerance) for part in (before, share, 0.5))
+    assert brier < same <= now + 1e-12 <= half + 2e-12 and half <= 0.99
 
 
 def test_new_and_vanished_levels():

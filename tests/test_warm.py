@@ -1,5 +1,6 @@
 "Programs that start from a process which has imported the libraries: the same bytes, and killed as ever."
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -22,8 +23,17 @@ def test_a_run_that_starts_everything_cold_writes_the_same_bytes(sealed, twice, 
 def test_a_run_serves_itself_and_leaves_no_process(twice, copy):
     loop = copy(twice)
     before = {p.pid for p in psutil.process_iter()}
-    said = loop.continual("run", "--until", "2024-03", CONTINUAL_WARM="")
-    assert "sealed 1 windows" in said.out
+    run = loop.begin("continual", "run", "--until", "2024-03", log=loop.log, CONTINUAL_WARM="")
+    serves = lambda process: "continual_nb.cli.warm" in " ".join(process.cmdline())
+
+    def serving() -> bool:
+        assert run.poll() is None, "it ended without having served anything"
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return any(one.children() for one in psutil.Process(run.pid).children() if serves(one))
+        return False
+
+    until(serving)
+    assert run.wait() == 0 and "sealed 1 windows" in loop.log.read_text()
     left = [p for p in psutil.process_iter(["cwd"]) if p.pid not in before and (p.info["cwd"] or "").startswith(str(loop.root))]
     assert not left
 

@@ -10,12 +10,12 @@ import pytest
 
 from loop import Loop
 from stations import approved, born, copy, opened, sealed, turned, twice, world  # noqa: F401
-from test_faults import check_open, check_seal, different, history, test_stages_and_dvc_killed_in_each_stage  # noqa: F401
+from test_faults import check_open, check_seal, check_stages, different, history
 
 
-def pytest_generate_tests(metafunc):
-    if "turns" in metafunc.fixturenames:  # the combination of stage and victim that tests/ leaves out
-        metafunc.parametrize("turns", [(2,)])
+def test_stages_and_dvc_killed_in_the_third_turn(born, turned, copy):
+    "The combination of stage and victim that tests/ leaves out."
+    check_stages(born, turned, copy, (2,))
 
 
 def steps(loop: Loop, command: str) -> int:

@@ -229,29 +229,28 @@ def engine(settings: Backtest):
     import joblib
 
     missing, most = f"the engine {settings.engine!r} is not installed here", settings.workers if settings.workers > 0 else None
-    try:
-        if settings.engine == "dask":
-            import distributed  # noqa: F401
+    with contextlib.ExitStack() as ends:
+        try:
+            if settings.engine == "dask":
+                import distributed
 
-            client = distributed.Client(settings.scheduler) if settings.scheduler else distributed.Client(n_workers=most, threads_per_worker=1, dashboard_address=None)
-        elif settings.engine == "ray":
-            import ray
-            from ray.util.joblib import register_ray
+                ends.enter_context(distributed.Client(settings.scheduler) if settings.scheduler else distributed.Client(n_workers=most, threads_per_worker=1, dashboard_address=None))
+            elif settings.engine == "ray":
+                import ray
+                from ray.util.joblib import register_ray
 
-            if not ray.is_initialized():
-                client = ray.init(address=settings.scheduler, num_cpus=None if settings.scheduler else most, log_to_driver=False)
-            register_ray()
-        with joblib.parallel_config(settings.engine, n_jobs=settings.workers):
-            yield
-    except ImportError:
-        raise ContinualError(missing, f"install it ({settings.engine}), or set backtest.engine to loky in params.yaml") from None
-    except ValueError as error:
-        if "backend" not in str(error).lower():
-            raise
-        raise ContinualError(f"joblib knows no engine {settings.engine!r}", "set backtest.engine in params.yaml to loky, threading, multiprocessing, dask or ray") from None
-    finally:
-        if "client" in locals():
-            (ray.shutdown if settings.engine == "ray" else client.close)()
+                if not ray.is_initialized():
+                    ray.init(address=settings.scheduler, num_cpus=None if settings.scheduler else most, log_to_driver=False)
+                    ends.callback(ray.shutdown)
+                register_ray()
+            ends.enter_context(joblib.parallel_config(settings.engine, n_jobs=settings.workers))
+        except ImportError:
+            raise ContinualError(missing, f"install it ({settings.engine}), or set backtest.engine to loky in params.yaml") from None
+        except ValueError as error:
+            if "backend" not in str(error).lower():
+                raise
+            raise ContinualError(f"joblib knows no engine {settings.engine!r}", "set backtest.engine in params.yaml to loky, threading, multiprocessing, dask or ray") from None
+        yield
 
 # %% ../../nbs/70_backtest/72_matrix.ipynb #7a78bd2c
 def _drift(data: Data, monitor: Monitor, jump: float, reference, later: dict[int, tuple[pd.DataFrame, pd.Series]]) -> dict[int, tuple[list[int], bool]]:

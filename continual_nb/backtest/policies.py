@@ -504,9 +504,7 @@ def _picture(b: Backtested):
 # %% ../../nbs/70_backtest/73_policies.ipynb #f0a1gapd
 def _paid(turn, costs) -> float:
     "Money that one exact iteration cost beside its errors."
-    prices = {"first model": costs.update + costs.review, "retrain": costs.update + costs.review, "earlier champion": costs.review, "recalibrate": costs.recalibrate + costs.review,
-              "label more": turn.proposal.cost, "refresh reference": costs.review, "look": costs.review, "mend the data": costs.review}
-    return prices.get(turn.proposal.means, 0.0) + costs.rollout * (turn.outcome.answer in ("promoted", "rolled back"))
+    return costs.of(turn.proposal.means, turn.proposal.labels) + costs.rollout * (turn.outcome.answer in ("promoted", "rolled back"))
 
 
 def _differences(matrix: Matrix, turns: list, fast: Walk, champion: list[int], after: list[int]) -> tuple[tuple[str, str, str, str], ...]:

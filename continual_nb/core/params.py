@@ -181,6 +181,12 @@ class Costs(Block):
         "Money for a corrected champion that goes through: attempt, review, rollout."
         return self.recalibrate + self.review + self.rollout
 
+    def of(self, means: str, labels: int = 0) -> float:
+        "Money that one means of the policy costs, whatever comes of it; a rollout comes on top where the model changes."
+        prices = {"none": 0.0, "label more": labels * self.label, "recalibrate": self.recalibrate + self.review}
+        looks = ("look", "mend the data", "refresh reference", "earlier champion")
+        return self.review if means in looks else prices.get(means, self.update + self.review)
+
 # %% ../../nbs/00_core/03_params.ipynb #e8e3b5fd
 class Debt(Block):
     "Staleness has cost as much as an update does."

@@ -10,7 +10,7 @@ import math
 from typing import ClassVar
 
 from ..core.files import number
-from ..core.params import Costs, Params
+from ..core.params import Params
 from ..core.pictures import BLUE, GREEN, INK, QUIET, RED, axes, picture
 from ..core.results import Result, Section, Table
 from .hindsight import Entry, by_iteration, difference
@@ -89,16 +89,6 @@ def _worth(turns, used, at: int, old: str, new: str, price: float) -> tuple[list
     return rows, sum(r[1] for r in rows), sum(r[2] ** 2 for r in rows)
 
 # %% ../../nbs/60_decisions/65_impact.ipynb #9fb03421
-def _spent(proposal: Entry, costs: Costs) -> float:
-    "Money that one iteration's action costs beside a rollout."
-    if proposal["action"] != "improve":
-        return costs.review if proposal["action"] == "inspect" else 0.0
-    means = proposal.get("means")
-    if means == "label more":
-        return proposal.get("cost", 0.0)
-    return costs.review + {"recalibrate": costs.recalibrate, "refresh reference": 0.0}.get(means, costs.update)
-
-
 def impact(ledger: tuple[Entry, ...], params: Params) -> Impact:
     "Measure every update by the ledger."
     turns, price, costs = by_iteration(ledger), params.decide.costs.loss, params.decide.costs
@@ -122,7 +112,7 @@ def impact(ledger: tuple[Entry, ...], params: Params) -> Impact:
     half = 1.96 * math.sqrt(sum(errors[c] ** 2 for c in frozen))
     money = sum(part for _, part in frozen.values())
     after = [turn for turn in turns if turn["decision"]["previous"]]
-    spent = sum(_spent(t["proposal"], costs) for t in after) + costs.rollout * len(updates)
+    spent = sum(costs.of(t["proposal"]["means"], t["proposal"].get("labels", 0)) for t in after) + costs.rollout * len(updates)
     return Impact(first=first, updates=tuple(updates), money=number(money), money_low=number(money - half), money_high=number(money + half), spent=number(spent),
                   by_window=tuple((window, number(part), number(errors[cohort])) for cohort, (window, part) in frozen.items()))
 

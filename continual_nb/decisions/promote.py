@@ -196,7 +196,7 @@ def _entries(params, ledger, moment, ingested, monitoring, proposal, evaluation,
     ledger = append(ledger, **about, kind="seen", as_of=moment.as_of.isoformat(), rows=ingested.rows, new_events=ingested.new_events, new_labels=ingested.new_labels,
                     quarantined=ingested.quarantined, alerts=alerts,
                     events=monitoring.rows, mature=monitoring.mature, excess=monitoring.excess, excess_low=monitoring.excess_low, excess_high=monitoring.excess_high)
-    ledger = append(ledger, **about, kind="proposal", action=proposal.action, policy=proposal.policy, means=proposal.means, cost=proposal.cost, cause=proposal.cause,
+    ledger = append(ledger, **about, kind="proposal", action=proposal.action, policy=proposal.policy, means=proposal.means, labels=proposal.labels, cause=proposal.cause,
                     gain=proposal.gain, gain_low=proposal.gain_low, gain_high=proposal.gain_high, debt=proposal.debt,
                     steered_by=proposal.steered_by, steer_reason=proposal.steer_reason)
     ledger = append(ledger, **about, kind="evaluation", answer=evaluation.answer, candidate=evaluation.candidate, **compared(params, monitoring, evaluation, outcome.answer in ("promoted", "rolled back")))

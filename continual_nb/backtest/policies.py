@@ -36,7 +36,7 @@ class Tables:
     measured: np.ndarray  # (M, T) gain per event that the comparison measures, 0 or more
     won: np.ndarray  # (M, T) gain per event of the model that passes; 0: none
     doubt: np.ndarray  # (M, T) its standard error
-    back: np.ndarray  # (M, M, T) bool: against champion m, an older model is proven better on iteration t's comparison
+    older_better: np.ndarray  # (M, M, T) bool: against champion m, an older model is proven so on iteration t's comparison
     error: np.ndarray  # (M, T) standard error of the loss as first counted
     base: np.ndarray  # (T,) loss of the constant answer, as first counted
     fresh: np.ndarray  # (T, 2) what the best model trained at an iteration reaches on its evaluation rows, over the constant answer's loss; and its error
@@ -55,7 +55,7 @@ def tables(matrix: Matrix, decide: Decide, monitor: Monitor, evaluate: Evaluate)
     proven = (low > 0) & (skill > monitor.tolerance)
     with np.errstate(invalid="ignore", divide="ignore"):
         base = matrix.base["seen"].sum(-1) / matrix.counts["seen"].sum(-1)
-    return Tables(np.nan_to_num(pay), loss, seen, excess, skill, proven, better, measured, won, doubt, _back(matrix, evaluate), _of(matrix, "seen")[1], base, _fresh(matrix), begin if M else T, champion)
+    return Tables(np.nan_to_num(pay), loss, seen, excess, skill, proven, better, measured, won, doubt, _older_better(matrix, evaluate), _of(matrix, "seen")[1], base, _fresh(matrix), begin if M else T, champion)
 
 # %% ../../nbs/70_backtest/73_policies.ipynb #ca1d3c8d
 def _fresh(matrix: Matrix) -> np.ndarray:
@@ -124,7 +124,7 @@ def _gates(matrix: Matrix, evaluate: Evaluate) -> tuple[np.ndarray, np.ndarray, 
     return better, measured, won, doubt
 
 
-def _back(matrix: Matrix, evaluate: Evaluate) -> np.ndarray:
+def _older_better(matrix: Matrix, evaluate: Evaluate) -> np.ndarray:
     "Compare every model with every older one, on what each iteration keeps for its comparison."
     from scipy.special import stdtrit
 
@@ -196,7 +196,7 @@ def walk(
         worth = look.measured[champion, t] * matrix.events[t] * costs.loss
         debts.attempt(look, fires, better >= 0, t, np.where(better >= 0, 0.0, worth))
         gained = np.where(fires, np.stack([look.won[champion, t], look.doubt[champion, t]]) * matrix.events[t] * costs.loss, gained)
-        returned = returned | (crowned & look.back[champion, :, t]).any(axis=1)
+        returned = returned | (crowned & look.older_better[champion, :, t]).any(axis=1)
         crowned[np.arange(n), champion] = True
         since, accepted = np.where(fires, t, since), np.where(better >= 0, t, accepted)
         pending, serves = np.where(better >= 0, better, pending), np.where(better >= 0, t + 1 + review_windows, serves)

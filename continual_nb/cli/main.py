@@ -156,7 +156,7 @@ def init(context, folder, source, time, label, exclude, keep, champion, **option
     click.echo(f"made {folder}/ and opened its first window {project.iteration().window}")
     for line in told(said):
         click.echo(line)
-    click.echo(f"change a guess in {folder}/params.yaml, or make the project again with the option in brackets")
+    click.echo(f"change {'a guess' if source else 'what you like'} in {folder}/params.yaml" + (", or make the project again with the option in brackets" if source else ""))
     click.echo(f"next: cd {folder} && continual run      (replay every window)\n  or: cd {folder} && continual open     (start at the newest window; all before it is history)")
 
 # %% ../../nbs/90_cli/99_main.ipynb #ac12cb95

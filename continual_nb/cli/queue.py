@@ -6,7 +6,6 @@
 __all__ = ['COLUMNS', 'ask', 'column_of', 'classes', 'refused', 'fill_in']
 
 # %% ../../nbs/90_cli/9m_queue.ipynb #3ec5a2bd
-import difflib
 import io
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pandas as pd
 from .labels import FOLDER, read
 from .project import Iteration, Project
 from ..core.files import ContinualError, write_bytes
+from ..core.ingest import no_class
 from ..core.params import MARK, read_yaml, source_name
 
 COLUMNS = ("event_id", "event_time", "reason", "label", "by")  # of the queue itself; features follow
@@ -95,10 +95,7 @@ def refused(
     "Say in words why an answer cannot be taken; empty if it can."
     if not known:
         return "" if np.isfinite(pd.to_numeric(label, errors="coerce")) else f"{label!r} is no number"
-    if label in known:
-        return ""
-    near = difflib.get_close_matches(label, known, 1, 0.5)
-    return f"{label!r} is no class of the data" + (f"; did you mean {near[0]!r}?" if near else "")
+    return "" if label in known else no_class(label, known)
 
 # %% ../../nbs/90_cli/9m_queue.ipynb #7243167e
 def fill_in(

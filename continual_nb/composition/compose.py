@@ -215,14 +215,13 @@ def unlike(
 
 def _queue(rows: pd.DataFrame, mature_before: pd.Timestamp, params: Compose, odd: pd.DataFrame, doubted: str | None, labels: int) -> pd.DataFrame:
     "The label queue: what tells whether a window's loss is real, the audit, and where they are to be asked for the outliers whose label should have come and did not."
+    telling = _drawn(rows[(rows["window"] == doubted).to_numpy()], mature_before, labels, "loss in doubt")
     audit = _drawn(rows, mature_before, params.audit, "audit")
-    if labels:
-        telling = _drawn(rows[(rows["window"] == doubted).to_numpy()], mature_before, labels, "loss in doubt")
-        audit = pd.concat([telling, audit[~audit["event_id"].isin(set(telling["event_id"]))]], ignore_index=True)
+    queue = pd.concat([telling, audit[~audit["event_id"].isin(set(telling["event_id"]))]], ignore_index=True)
     if params.outliers != "ask" or not len(odd):
-        return audit
-    asked = rows[(rows["event_id"].isin(set(odd["event_id"])) & rows["label"].isna() & (rows["event_time"] < mature_before) & ~rows["event_id"].isin(set(audit["event_id"]))).to_numpy()]
-    return pd.concat([audit, asked[["event_id", "event_time"]].assign(reason="outlier")], ignore_index=True)
+        return queue
+    asked = rows[(rows["event_id"].isin(set(odd["event_id"])) & rows["label"].isna() & (rows["event_time"] < mature_before) & ~rows["event_id"].isin(set(queue["event_id"]))).to_numpy()]
+    return pd.concat([queue, asked[["event_id", "event_time"]].assign(reason="outlier")], ignore_index=True)
 
 
 def _left_out(rows, sets, evaluation, mature_before, odd=frozenset()) -> dict[str, int]:

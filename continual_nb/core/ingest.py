@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'STAMPS', 'utc', 'time_format', 'spelled', 'as_number', 'event_ids', 'known_columns', 'Arrival', 'Delivery',
-           'delivered', 'answers', 'with_answers', 'snapshot', 'Finding', 'Ingested', 'typed', 'ingest', 'summarise']
+           'delivered', 'answers', 'with_answers', 'no_class', 'snapshot', 'Finding', 'Ingested', 'typed', 'ingest',
+           'summarise']
 
 # %% ../../nbs/00_core/09_ingest.ipynb #eff35083
 import difflib
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Literal
 
@@ -211,7 +213,7 @@ class Delivery:
 
     frame: pd.DataFrame  # event_id, event_time, label, label_time, unread (since when a label stands there that is no number), `feature NAME` columns as delivered, `answered` and `scored` of production
     duplicates: int  # exact repeats of rows, dropped
-    left: pd.DataFrame | None = None  # event_id, event_time, label, label_time: answers for stored events that are delivered no more
+    late_answers: pd.DataFrame | None = None  # event_id, event_time, label, label_time: answers for stored events that are delivered no more
 
 
 def delivered(
@@ -269,22 +271,22 @@ def with_answers(
     frame = delivery.frame
     told = answers[(answers["label_time"] <= as_of).to_numpy()].set_index("event_id")
     open_ = (frame["event_id"].isin(told.index) & ~(frame["label_time"] <= as_of)).to_numpy()
-    left = _left(told, frame, store)
-    if not open_.any() and left.empty:
+    late = _late(told, frame, store)
+    if not open_.any() and late.empty:
         return delivery
     ids = frame["event_id"][open_]
     said = ids.map(told["label"])
     if isinstance(frame["label"].dtype, pd.StringDtype):
-        _only_classes(pd.concat([ids, left["event_id"]]).to_numpy(), pd.concat([said, left["label"]]), frame, store)
+        _only_classes(pd.concat([ids, late["event_id"]]).to_numpy(), pd.concat([said, late["label"]]), frame, store)
     frame = frame.copy()
     frame.loc[open_, "label"] = said.astype(frame["label"].dtype)
     since = ids.map(told["label_time"])
     frame.loc[open_, "label_time"] = since.where(since >= frame["event_time"][open_], frame["event_time"][open_]).astype(TIME)
     frame.loc[open_, "unread"] = pd.NaT
-    return replace(delivery, frame=frame, left=left)
+    return replace(delivery, frame=frame, late_answers=late)
 
 
-def _left(told: pd.DataFrame, frame: pd.DataFrame, store: Store) -> pd.DataFrame:
+def _late(told: pd.DataFrame, frame: pd.DataFrame, store: Store) -> pd.DataFrame:
     "Place answers for events that are stored and delivered no more; where the store has a label already, it stays."
     nothing = frame[["event_id", "event_time", "label", "label_time"]].iloc[:0]
     gone = told[~told.index.isin(set(frame["event_id"]))]
@@ -304,10 +306,13 @@ def _only_classes(ids: np.ndarray, said: pd.Series, frame: pd.DataFrame, store: 
     known |= set(store.read("labels.parquet", ["label"])["label"])
     strange = ~said.isin(known).to_numpy()
     if strange.any():
-        label, id = said[strange].iloc[0], ids[strange][0]
-        near = difflib.get_close_matches(label, sorted(known), 1, 0.5)
-        raise ContinualError(f"the answer {label!r} for event {id} is no class of the data",
-                             (f"did you mean {near[0]!r}? " if near else "") + "mend it in data/labels, or empty it")
+        raise ContinualError(f"the answer for event {ids[strange][0]} cannot be taken: {no_class(said[strange].iloc[0], known)}", "mend it in data/labels, or empty it")
+
+
+def no_class(label: str, known: Iterable[str]) -> str:
+    "Say that an answer is no class of the data, and which one is near."
+    near = difflib.get_close_matches(label, sorted(known), 1, 0.5)
+    return f"{label!r} is no class of the data" + (f"; did you mean {near[0]!r}?" if near else "")
 
 # %% ../../nbs/00_core/09_ingest.ipynb #3d748831
 def snapshot(
@@ -330,8 +335,8 @@ def snapshot(
     frame = frame.sort_values(["event_time", "event_id"], kind="stable", ignore_index=True)
     frame["window"] = cadence.names(frame["event_time"])
     known = frame[(frame["label_time"] <= as_of).to_numpy()]
-    if delivery.left is not None and len(delivery.left):
-        known = pd.concat([known, delivery.left.assign(window=cadence.names(delivery.left["event_time"]))], ignore_index=True)
+    if (late := delivery.late_answers) is not None and len(late):
+        known = pd.concat([known, late.assign(window=cadence.names(late["event_time"]))], ignore_index=True)
     now = prints(frame["event_id"], frame["window"], known["event_id"], known["label"], known["window"])
     before = store.prints()
     changed = [name for name, mark in now.items() if mark != before.get(name, NOTHING)]

@@ -80,7 +80,8 @@ def _told(params: Decide, known: Evidence) -> str:
     holds, names = stack.answers(known), _parts(params.trigger, params.trigger.when)
     names = [name for name in names if holds[stack.slots[0, name]]] or names
     debt, future, drifted = float(known.debt(_sure(params))[0]), max(float(known.future[0]), 0.0), int(known.drifted.sum())
-    spent = f"since the last update staleness has cost about {debt:,.0f}, and would cost {future:,.0f} over the next {params.horizon} windows; an update costs {params.costs.change:,.0f}"
+    ahead = f", and would cost {future:,.0f} over the next {params.horizon} windows" if future else ""
+    spent = f"since the last update staleness has cost about {debt:,.0f}{ahead}; an update costs {params.costs.change:,.0f}"
     gained = f"; the last update gained {float(known.gained[0]):,.0f} per window, and after a break the next one may gain again" if known.since[0] <= 1 and known.gained[0] > 0 else ""
     said = {
         "debt": spent + gained, "forecast": spent, "schedule": f"{int(known.since[0])} windows have passed since the last update or attempt", "drift": f"{drifted} columns drifted",
@@ -193,10 +194,10 @@ def worth_of_waiting(params: Decide, gain: tuple[float | None, float | None, flo
         return None
     cost, spread = params.costs.change, (high - low) / 2 / 1.96
     left = 1 - 1 / params.horizon  # of the horizon, after the window that is waited for
-    return number(_free_to_choose(mean * left - cost, spread * left / math.sqrt(2)) - max(mean - cost, 0.0))
+    return number(_positive_part(mean * left - cost, spread * left / math.sqrt(2)) - max(mean - cost, 0.0))
 
 
-def _free_to_choose(mean: float, spread: float) -> float:
+def _positive_part(mean: float, spread: float) -> float:
     "Expected worth of what may be done or left, once its worth is known: E max(N(mean, spread), 0)."
     if spread <= 0:
         return max(mean, 0.0)
@@ -215,7 +216,7 @@ def labels_worth_asking(params: Decide, monitoring: Monitoring) -> tuple[int, fl
 
     def decided_later(k: int) -> float:
         known = variance - within * k / (n + k)  # of this window's loss, with k labels more
-        return _free_to_choose(mean, scale * math.sqrt(max(variance - known * variance / (known + variance), 0.0)))
+        return _positive_part(mean, scale * math.sqrt(max(variance - known * variance / (known + variance), 0.0)))
 
     worth = {k: decided_later(k) - decided_later(0) for k in {max(1, most * part // 10) for part in range(1, 11)}}
     best = max(sorted(worth), key=lambda k: worth[k] - k * price)

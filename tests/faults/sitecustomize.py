@@ -24,7 +24,7 @@ def struck(step: str, after: bool = False) -> None:
     if not after:
         steps += 1
         with open(FAULT["log"], "a") as log:
-            log.write(f"{step}\n")
+            log.write(f"{' '.join(step.split())}\n")  # one line a step: commit messages have several
     at = FAULT["at"]
     if after == (FAULT["what"] == "kill_after") and (steps == at or (isinstance(at, str) and at in step)):
         FAULT["at"] = None

@@ -42,7 +42,7 @@ showcase: install  ## a year of flights, its pages committed in reports/ and the
 	@python benchmarks/showcase.py
 
 export: install  ## notebooks -> package, and the root project's code hashes
-	@nbdev_clean && nbdev_export && python -c "from pathlib import Path; from continual_nb.cli.sync import sync; print(*sync(Path()), sep=chr(10))" && continual refresh
+	@ruff format -q nbs tests checks benchmarks && nbdev_clean && nbdev_export && python -c "from pathlib import Path; from continual_nb.loop.sync import sync; print(*sync(Path()), sep=chr(10))" && continual refresh
 
 demo-again:  ## throw demo/ away, so that the next `make run` begins anew
 	rm -rf demo

@@ -17,8 +17,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-STAGES = ("snapshot", "ingest", "monitor", "decide", "compose", "train", "evaluate", "promote", "report")
-ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "true", "OMP_NUM_THREADS": "1"}
+STAGES = (
+    "snapshot",
+    "ingest",
+    "monitor",
+    "decide",
+    "compose",
+    "train",
+    "evaluate",
+    "promote",
+    "report",
+)
+ENV = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "true",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 def timed(words: list[str], where: Path, repeat: int = 1) -> float:
@@ -32,7 +47,15 @@ def timed(words: list[str], where: Path, repeat: int = 1) -> float:
 
 
 def tell(**line) -> None:
-    print(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in line.items()}), flush=True)
+    print(
+        json.dumps(
+            {
+                key: round(value, 3) if isinstance(value, float) else value
+                for key, value in line.items()
+            }
+        ),
+        flush=True,
+    )
 
 
 def stream(rows: int) -> pd.DataFrame:
@@ -52,7 +75,12 @@ def empty_pipeline(folder: Path) -> Path:
     folder.mkdir()
     before, lines = None, ["stages:"]
     for stage in STAGES:
-        lines += [f"  {stage}:", f"    cmd: echo {stage} > {stage}.txt", f"    deps: [{before}.txt]" if before else "    deps: []", f"    outs: [{stage}.txt]"]
+        lines += [
+            f"  {stage}:",
+            f"    cmd: echo {stage} > {stage}.txt",
+            f"    deps: [{before}.txt]" if before else "    deps: []",
+            f"    outs: [{stage}.txt]",
+        ]
         before = stage
     (folder / "dvc.yaml").write_text("\n".join(lines) + "\n")
     for words in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "-q"]):
@@ -68,10 +96,25 @@ def served_and_not(project: Path, home: Path) -> None:
         shutil.copytree(project, copy)
         shutil.copy(home / "events.parquet", copy.parent)
         before, began = os.times(), time.perf_counter()
-        subprocess.run(["continual", "run", "--until", "2024-03"], cwd=copy, env={**ENV, **env}, check=True, capture_output=True)
+        subprocess.run(
+            ["continual", "run", "--until", "2024-03"],
+            cwd=copy,
+            env={**ENV, **env},
+            check=True,
+            capture_output=True,
+        )
         after = os.times()
-        spent[name] = after.children_user + after.children_system - before.children_user - before.children_system
-        tell(what=f"continual run, one window, every start {name}", cpu=spent[name], seconds=time.perf_counter() - began)
+        spent[name] = (
+            after.children_user
+            + after.children_system
+            - before.children_user
+            - before.children_system
+        )
+        tell(
+            what=f"continual run, one window, every start {name}",
+            cpu=spent[name],
+            seconds=time.perf_counter() - began,
+        )
     tell(what="continual run, served against by itself", ratio=spent["served"] / spent["by itself"])
 
 
@@ -81,12 +124,43 @@ def main() -> None:
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as home:
         home = Path(home)
-        for what in ("continual_nb.cli.main", "continual_nb.cli.stages", "pandas", "sklearn.ensemble", "matplotlib.figure"):
-            tell(what=f"import {what}", seconds=timed([sys.executable, "-c", f"import {what}"], home, 3) - timed([sys.executable, "-c", "pass"], home, 3))
+        for what in (
+            "continual_nb.cli.main",
+            "continual_nb.loop.stages",
+            "pandas",
+            "sklearn.ensemble",
+            "matplotlib.figure",
+        ):
+            tell(
+                what=f"import {what}",
+                seconds=timed([sys.executable, "-c", f"import {what}"], home, 3)
+                - timed([sys.executable, "-c", "pass"], home, 3),
+            )
         tell(what="continual --help", seconds=timed(["continual", "--help"], home, 5))
         stream(rows).to_parquet(home / "events.parquet")
-        subprocess.run(["continual", "init", "project", "--data", "events.parquet", "--time", "when", "--label", "y", "--id", "id", "--label-delay", "36h", "--every", "month"],
-                       cwd=home, env=ENV, check=True, capture_output=True)
+        subprocess.run(
+            [
+                "continual",
+                "init",
+                "project",
+                "--data",
+                "events.parquet",
+                "--time",
+                "when",
+                "--label",
+                "y",
+                "--id",
+                "id",
+                "--label-delay",
+                "36h",
+                "--every",
+                "month",
+            ],
+            cwd=home,
+            env=ENV,
+            check=True,
+            capture_output=True,
+        )
         project = home / "project"
         timed(["continual", "run", "--until", "2024-02"], project)
         served_and_not(project, home)
@@ -95,10 +169,21 @@ def main() -> None:
         stages = json.loads((project / ".dvc/tmp/continual/timings.json").read_text())
         for stage in STAGES:
             tell(what=f"stage {stage}", seconds=stages[stage])
-        tell(what="dvc repro, all stages", seconds=whole, in_stages=sum(stages.values()), dvc_and_process_starts=whole - sum(stages.values()), rows=rows)
+        tell(
+            what="dvc repro, all stages",
+            seconds=whole,
+            in_stages=sum(stages.values()),
+            dvc_and_process_starts=whole - sum(stages.values()),
+            rows=rows,
+        )
         unchanged = timed(["dvc", "repro"], project, 5)
         bare = timed(["dvc", "repro"], empty_pipeline(home / "empty"), 5)
-        tell(what="dvc repro, unchanged", seconds=unchanged, empty_pipeline=bare, ratio=unchanged / bare)
+        tell(
+            what="dvc repro, unchanged",
+            seconds=unchanged,
+            empty_pipeline=bare,
+            ratio=unchanged / bare,
+        )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE, REPORTS = ROOT / "build/flights", ROOT / "reports"
-ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "true"}
+ENV = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "true",
+}
 LINE = re.compile(r"^(\d{3}-\S+)\s+(\S+)\s+(\S+)\s+(.*?)\s+([\d.]+) s$")
 
 
@@ -22,11 +26,24 @@ def turned() -> None:
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.parent.mkdir(exist_ok=True)
     subprocess.run(["continual", "init", str(PLACE)], env=ENV, check=True)
-    with subprocess.Popen(["continual", "run"], cwd=PLACE, env=ENV, stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        ["continual", "run"], cwd=PLACE, env=ENV, stdout=subprocess.PIPE, text=True
+    ) as run:
         for line in run.stdout:
             if said := LINE.match(line.strip()):
                 name, action, answer, loss, seconds = said.groups()
-                print(json.dumps({"iteration": name, "action": action, "answer": answer, "loss": loss, "seconds": float(seconds)}), flush=True)
+                print(
+                    json.dumps(
+                        {
+                            "iteration": name,
+                            "action": action,
+                            "answer": answer,
+                            "loss": loss,
+                            "seconds": float(seconds),
+                        }
+                    ),
+                    flush=True,
+                )
     if run.returncode:
         sys.exit(run.returncode)
 
@@ -46,10 +63,20 @@ def main() -> None:
     turned()
     shutil.rmtree(REPORTS, ignore_errors=True)
     shutil.copytree(PLACE / "reports", REPORTS)
-    decided = {folder.name: json.loads((folder / "summary.json").read_text()) for folder in sorted(REPORTS.glob("0*"))}
+    decided = {
+        folder.name: json.loads((folder / "summary.json").read_text())
+        for folder in sorted(REPORTS.glob("0*"))
+    }
     promoted = [name for name, summary in decided.items() if summary["answer"] == "promoted"]
     photographed(REPORTS / promoted[-1] / "report.html", REPORTS / "decision.png")
-    print(json.dumps({"promoted": promoted, "bytes": sum(path.stat().st_size for path in REPORTS.rglob("*") if path.is_file())}))
+    print(
+        json.dumps(
+            {
+                "promoted": promoted,
+                "bytes": sum(path.stat().st_size for path in REPORTS.rglob("*") if path.is_file()),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,11 @@ from continual_nb.core.ingest import delivered
 from continual_nb.core.params import Params
 from continual_nb.core.sources import load
 
-ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "true"}
+ENV = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "true",
+}
 
 
 def run(*words: str, where: Path) -> str:
@@ -31,7 +35,10 @@ def year(tmp_path_factory) -> Path:
 
 
 def records(year: Path, name: str) -> list[dict]:
-    return [json.loads((folder / "evidence" / name).read_text()) for folder in sorted((year / "reports").glob("0*"))]
+    return [
+        json.loads((folder / "evidence" / name).read_text())
+        for folder in sorted((year / "reports").glob("0*"))
+    ]
 
 
 def test_twelve_months_are_sealed_and_everything_fits(year):
@@ -57,7 +64,9 @@ def test_pages_stay_small_and_whole(year):
 def test_labels_that_never_come_are_counted_and_never_trained_on(year):
     ingested = records(year, "ingested.json")
     assert sum(part["new_events"] for part in ingested) == 336_776
-    assert 336_776 - sum(part["new_labels"] for part in ingested) >= 9_430  # the last 36 hours of the year are unknown as well
+    assert (
+        336_776 - sum(part["new_labels"] for part in ingested) >= 9_430
+    )  # the last 36 hours of the year are unknown as well
     assert all(abs(part["maturity"]["delay_days"] - 1.5) < 1e-6 for part in ingested)
 
 
@@ -66,7 +75,9 @@ def test_the_fold_in_memory_gives_the_same_year(year):
     turns = fold(params, delivered(load(params.data.source, year), params.data))
     assert [turn.evaluation.to_dict() for turn in turns] == records(year, "evaluation.json")
     assert [turn.proposal.to_dict() for turn in turns] == records(year, "proposal.json")
-    assert [turn.outcome.champion for turn in turns] == [outcome["champion"] for outcome in records(year, "outcome.json")]
+    assert [turn.outcome.champion for turn in turns] == [
+        outcome["champion"] for outcome in records(year, "outcome.json")
+    ]
 
 
 def test_an_old_month_is_reproduced_to_the_byte(year, tmp_path):
@@ -77,4 +88,6 @@ def test_an_old_month_is_reproduced_to_the_byte(year, tmp_path):
     assert "up to date" in run("dvc", "repro", where=tree)
     run("dvc", "repro", "--force", where=tree)
     assert run("git", "status", "--porcelain", "--", "dvc.lock", where=tree) == ""
-    assert (tree / "data/work/report/report.html").read_bytes() == (year / "reports/006-2013-06/report.html").read_bytes()
+    assert (tree / "data/work/report/report.html").read_bytes() == (
+        year / "reports/006-2013-06/report.html"
+    ).read_bytes()

@@ -32,7 +32,7 @@ def filled(desk, name="Ada", reason="The new model pays for itself."):
 @pytest.fixture
 def at(copy, turned, monkeypatch):
     "A project whose decision is pending, and a desk over it."
-    from continual_nb.cli.desk import desk
+    from continual_nb.interfaces.signing import desk
 
     loop = copy(turned)
     for key, value in loop.environment().items():
@@ -43,7 +43,16 @@ def at(copy, turned, monkeypatch):
 def test_the_desk_shows_the_evidence_and_waits_for_a_name_and_a_reason(at):
     loop, desk = at
     one = desk()
-    for words in ("Proposed:", "Asked of you", "Why", "Worth", "enough events", "What was not checked", "The decision is pending", "Evidence <code>"):
+    for words in (
+        "Proposed:",
+        "Asked of you",
+        "Why",
+        "Worth",
+        "enough events",
+        "What was not checked",
+        "The decision is pending",
+        "Evidence <code>",
+    ):
         assert words in one.seen.value, words
     assert one.approve.disabled and one.reject.disabled and one.steer.disabled and one.seal.disabled
     one.name.value = "Ada"
@@ -60,19 +69,41 @@ def test_a_click_writes_what_the_command_writes(at, copy, turned):
     one.minutes.value = 7
     one.approve.click()
     twin = copy(turned, "twin")
-    twin.continual("sign", "approve", "--by", "Ada", "--reason", "The new model pays for itself.", "--minutes", "7")
+    twin.continual(
+        "sign",
+        "approve",
+        "--by",
+        "Ada",
+        "--reason",
+        "The new model pays for itself.",
+        "--minutes",
+        "7",
+    )
     here, there = decision(loop), decision(twin)
-    assert {**here, "signed_at": ""} == {**there, "signed_at": ""} and here["minutes"] == 7 and here["page"]
-    assert "Ada (name unverified) signed" in one.seen.value and "Signed: approve" in one.told.value and one.kind == "signed"
+    assert (
+        {**here, "signed_at": ""} == {**there, "signed_at": ""}
+        and here["minutes"] == 7
+        and here["page"]
+    )
+    assert (
+        "Ada (name unverified) signed" in one.seen.value
+        and "Signed: approve" in one.told.value
+        and one.kind == "signed"
+    )
     assert desk().kind == "signed", "the file is the state: a new desk says the same"
 
 
 def test_moved_evidence_is_refused_in_words(at):
     loop, desk = at
     one = filled(desk())
-    loop.path("params.yaml").write_text(loop.path("params.yaml").read_text().replace("horizon: 3", "horizon: 4"))
+    loop.path("params.yaml").write_text(
+        loop.path("params.yaml").read_text().replace("horizon: 3", "horizon: 4")
+    )
     one.approve.click()
-    assert decision(loop)["verdict"] == "pending" and "has changed since it was drawn here (params.yaml)" in one.told.value
+    assert (
+        decision(loop)["verdict"] == "pending"
+        and "has changed since it was drawn here (params.yaml)" in one.told.value
+    )
     assert one.kind == "stale" and "must run again" in one.seen.value
     one.approve.click()
     assert decision(loop)["verdict"] == "pending" and "Not done" in one.told.value
@@ -84,7 +115,11 @@ def test_a_signature_on_other_evidence_is_named(at):
     path = loop.path("data/work/evaluate/evaluation.json")
     path.write_text(path.read_text() + "\n")
     one = desk()
-    assert one.kind == "stale" and "on other evidence than what is here now: data/work/evaluate/evaluation.json changed" in one.seen.value
+    assert (
+        one.kind == "stale"
+        and "on other evidence than what is here now: data/work/evaluate/evaluation.json changed"
+        in one.seen.value
+    )
 
 
 def test_approvers_are_a_list_and_steering_needs_a_reason_too(at):
@@ -99,16 +134,27 @@ def test_approvers_are_a_list_and_steering_needs_a_reason_too(at):
     from continual_nb.core.params import read_yaml
 
     steer = read_yaml(loop.path("data/steer.yaml"))
-    assert (steer["action"], steer["by"], steer["reason"]) == ("inspect", "Grace", "The carriers have a new timetable.")
+    assert (steer["action"], steer["by"], steer["reason"]) == (
+        "inspect",
+        "Grace",
+        "The carriers have a new timetable.",
+    )
     assert "Run the pipeline" in one.told.value
 
 
 def test_text_from_people_is_no_markup(at):
     loop, desk = at
     one = filled(desk(), "<b>Eve</b>", "<script>alert(1)</script> `x`")
-    assert "<b>" not in one.identity.value.replace("<b>Eve", "!") or "&lt;b&gt;Eve" in one.identity.value
+    assert (
+        "<b>" not in one.identity.value.replace("<b>Eve", "!")
+        or "&lt;b&gt;Eve" in one.identity.value
+    )
     one.approve.click()
-    assert "<script>" not in one.seen.value and "&lt;script&gt;" in one.seen.value and "&lt;b&gt;Eve" in one.seen.value
+    assert (
+        "<script>" not in one.seen.value
+        and "&lt;script&gt;" in one.seen.value
+        and "&lt;b&gt;Eve" in one.seen.value
+    )
 
 
 @contextmanager
@@ -118,25 +164,58 @@ def jupyter(loop: Loop):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token, home = secrets.token_hex(16), loop.home / "jupyter"
-    places = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")}
-    words = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-             f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={loop.root}", "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    places = {
+        name: str(home / name.lower())
+        for name in (
+            "JUPYTER_CONFIG_DIR",
+            "JUPYTER_DATA_DIR",
+            "JUPYTER_RUNTIME_DIR",
+            "JUPYTERLAB_SETTINGS_DIR",
+            "JUPYTERLAB_WORKSPACES_DIR",
+            "IPYTHONDIR",
+        )
+    }
+    words = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={loop.root}",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
     log = (loop.home / "jupyter.log").open("w")
-    server = subprocess.Popen(words, cwd=loop.root, env=loop.environment(**places), stdout=log, stderr=log, start_new_session=True)
+    server = subprocess.Popen(
+        words,
+        cwd=loop.root,
+        env=loop.environment(**places),
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
     try:
         end = time.monotonic() + 60
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
-            assert server.poll() is None and time.monotonic() < end, (loop.home / "jupyter.log").read_text()[-2000:]
+            assert server.poll() is None and time.monotonic() < end, (
+                loop.home / "jupyter.log"
+            ).read_text()[-2000:]
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}/lab/tree/desk.ipynb?token={token}&reset"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
             server.wait(8)
-        except subprocess.TimeoutExpired:  # it waits for its kernel, which ends by itself when the server is gone
+        except (
+            subprocess.TimeoutExpired
+        ):  # it waits for its kernel, which ends by itself when the server is gone
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
         log.close()
@@ -154,10 +233,25 @@ def pictured(driver, where):
 
 def notebook(source: str) -> str:
     "A notebook of one cell."
-    return json.dumps({
-        "cells": [{"cell_type": "code", "id": "desk", "metadata": {}, "source": source, "execution_count": None, "outputs": []}],
-        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}, "nbformat": 4, "nbformat_minor": 5,
-    })
+    return json.dumps(
+        {
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "id": "desk",
+                    "metadata": {},
+                    "source": source,
+                    "execution_count": None,
+                    "outputs": [],
+                }
+            ],
+            "metadata": {
+                "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+            },
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    )
 
 
 class Lab:
@@ -168,13 +262,22 @@ class Lab:
         from selenium.webdriver.support.ui import WebDriverWait
 
         self.driver = driver
-        self.wait = WebDriverWait(driver, 90, poll_frequency=0.2, ignored_exceptions=(StaleElementReferenceException,)).until
+        self.wait = WebDriverWait(
+            driver, 90, poll_frequency=0.2, ignored_exceptions=(StaleElementReferenceException,)
+        ).until
 
     def found(self, css, text=""):
         "The first part on the screen that holds this text, looked for anew; None as long as there is none."
         from selenium.webdriver.common.by import By
 
-        return next((part for part in self.driver.find_elements(By.CSS_SELECTOR, css) if text in part.text and part.is_displayed()), None)
+        return next(
+            (
+                part
+                for part in self.driver.find_elements(By.CSS_SELECTOR, css)
+                if text in part.text and part.is_displayed()
+            ),
+            None,
+        )
 
     def seen(self, css, text=""):
         return self.wait(lambda _: self.found(css, text))
@@ -189,6 +292,7 @@ class Lab:
                 return True
             except WebDriverException:
                 return False
+
         self.wait(tried)
 
     def write(self, css, text):
@@ -196,7 +300,9 @@ class Lab:
 
     def click(self, text):
         "Press a button by its words, once it can be pressed."
-        self.wait(lambda _: (part := self.found("button.jupyter-button", text)) and part.is_enabled())
+        self.wait(
+            lambda _: (part := self.found("button.jupyter-button", text)) and part.is_enabled()
+        )
         self.does(lambda: self.found("button.jupyter-button", text).click())
 
     def run_cell(self, address):
@@ -204,9 +310,16 @@ class Lab:
         from selenium.webdriver.common.keys import Keys
 
         def ran(_):
-            if self.driver.execute_script("return document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status") != "idle":
+            if (
+                self.driver.execute_script(
+                    "return document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status"
+                )
+                != "idle"
+            ):
                 return False
-            if dialog := self.found(".jp-Dialog button.jp-mod-accept"):  # it asks for a kernel where the keys came before it had one
+            if dialog := self.found(
+                ".jp-Dialog button.jp-mod-accept"
+            ):  # it asks for a kernel where the keys came before it had one
                 dialog.click()
                 return False
             if not re.search(r"\[\d+\]", self.found(".jp-CodeCell .jp-InputPrompt").text):
@@ -214,13 +327,18 @@ class Lab:
                 self.driver.switch_to.active_element.send_keys(Keys.CONTROL, Keys.ENTER)
                 return False
             return True
+
         self.driver.get(address)
         self.seen(".jp-Notebook .jp-CodeCell .cm-content")
         self.wait(ran)
 
     def restart(self):
         "Restart the kernel and run all cells."
-        self.does(lambda: self.found("[data-command='notebook:restart-run-all'], [data-command='runmenu:restart-and-run-all']").click())
+        self.does(
+            lambda: self.found(
+                "[data-command='notebook:restart-run-all'], [data-command='runmenu:restart-and-run-all']"
+            ).click()
+        )
         self.does(lambda: self.found(".jp-Dialog button.jp-mod-accept").click())
         self.wait(lambda _: self.found(".jp-Dialog") is None)
         self.wait(lambda _: re.search(r"\[1\]", self.found(".jp-CodeCell .jp-InputPrompt").text))
@@ -229,21 +347,41 @@ class Lab:
 def test_a_person_signs_in_jupyterlab(copy, turned):
     "Open the notebook, run the cell, type, click Approve; restart the kernel, run again, see what is on disk."
     loop = copy(turned)
-    loop.path("desk.ipynb").write_text(notebook("from continual_nb.cli.desk import desk\n\ndesk()"))
-    with jupyter(loop) as address, chromium(1400, 1400) as driver, pictured(driver, loop.home / "jupyter.png"):
+    loop.path("desk.ipynb").write_text(
+        notebook("from continual_nb.interfaces.signing import desk\n\ndesk()")
+    )
+    with (
+        jupyter(loop) as address,
+        chromium(1400, 1400) as driver,
+        pictured(driver, loop.home / "jupyter.png"),
+    ):
         lab = Lab(driver)
         lab.run_cell(address)
-        assert lab.seen(".cnb .stand").text == "The decision is pending. Nothing changes until somebody signs."
-        assert not lab.seen("button.jupyter-button", "Approve").is_enabled() and "Proposed:" in lab.found(".cnb h2").text
+        assert (
+            lab.seen(".cnb .stand").text
+            == "The decision is pending. Nothing changes until somebody signs."
+        )
+        assert (
+            not lab.seen("button.jupyter-button", "Approve").is_enabled()
+            and "Proposed:" in lab.found(".cnb h2").text
+        )
         assert violations(driver, ".jp-OutputArea-output .jupyter-widgets") == []
         lab.write(".widget-text input", "Ada Lovelace")
         lab.write(".widget-textarea textarea", "The gates passed.")
         lab.wait(lambda _: lab.found("button.jupyter-button", "Approve").is_enabled())
         assert decision(loop)["verdict"] == "pending", "nothing is written before the click"
         lab.click("Approve")
-        lab.seen(".cnb .stand.signed", "Ada Lovelace (name unverified) signed “approve”: The gates passed.")
+        lab.seen(
+            ".cnb .stand.signed",
+            "Ada Lovelace (name unverified) signed “approve”: The gates passed.",
+        )
         kept = decision(loop)
-        assert (kept["verdict"], kept["by"], kept["reason"]) == ("approve", "Ada Lovelace", "The gates passed.") and len(kept["evidence"]) >= 8 and kept["page"]
+        assert (
+            (kept["verdict"], kept["by"], kept["reason"])
+            == ("approve", "Ada Lovelace", "The gates passed.")
+            and len(kept["evidence"]) >= 8
+            and kept["page"]
+        )
 
         lab.restart()
         lab.seen(".cnb .stand.signed", "Ada Lovelace (name unverified) signed")
@@ -257,13 +395,21 @@ def test_an_expert_labels_in_jupyterlab(copy, approved):
     from selenium.webdriver.common.keys import Keys
 
     loop = copy(approved)
-    loop.path("desk.ipynb").write_text(notebook("from continual_nb.cli.labelling import labelling\n\nlabelling()"))
+    loop.path("desk.ipynb").write_text(
+        notebook("from continual_nb.interfaces.labelling import labelling\n\nlabelling()")
+    )
 
     def said():
-        frame = pd.read_csv(loop.path("data/labels/001-2024-01.csv"), dtype="str", keep_default_na=False)
+        frame = pd.read_csv(
+            loop.path("data/labels/001-2024-01.csv"), dtype="str", keep_default_na=False
+        )
         return list(zip(frame["label"], frame["by"]))[:4]
 
-    with jupyter(loop) as address, chromium(1400, 1400) as driver, pictured(driver, loop.home / "jupyter.png"):
+    with (
+        jupyter(loop) as address,
+        chromium(1400, 1400) as driver,
+        pictured(driver, loop.home / "jupyter.png"),
+    ):
         lab = Lab(driver)
 
         def at(number):

@@ -22,12 +22,17 @@ def stream(kind: str, rng) -> tuple[np.ndarray, np.ndarray]:
         if kind == "abrupt" and t in (20, 38, 47):
             b = b + 1.2 * rng.standard_normal(WIDTH) * (rng.random(WIDTH) < 0.4)
         if kind == "recurring":
-            b = np.where((t // 8) % 2 == 0, 1, -1) * np.r_[np.ones(2), np.zeros(WIDTH - 2)] * 0.9 + np.r_[0, 0, np.ones(WIDTH - 2)] * 0.6
+            b = (
+                np.where((t // 8) % 2 == 0, 1, -1) * np.r_[np.ones(2), np.zeros(WIDTH - 2)] * 0.9
+                + np.r_[0, 0, np.ones(WIDTH - 2)] * 0.6
+            )
         weights[t] = b
     x = rng.standard_normal((T, N, WIDTH))
     if kind == "covariate":
         x += np.linspace(0, 2.0, T)[:, None, None] * np.r_[1, np.zeros(WIDTH - 1)]
-    return x, (rng.random((T, N)) < 1 / (1 + np.exp(-np.einsum("tnd,td->tn", x, weights)))).astype(int)
+    return x, (rng.random((T, N)) < 1 / (1 + np.exp(-np.einsum("tnd,td->tn", x, weights)))).astype(
+        int
+    )
 
 
 @lru_cache(maxsize=None)
@@ -40,12 +45,36 @@ def world(kind: str, seed: int) -> Matrix:
     log_loss = lambda label, p: -np.where(label == 1, np.log(p), np.log(1 - p))
     base = lambda label, keep: np.where(keep, log_loss(label, label[keep].mean()), 0.0)
     whole = np.ones(N, bool)
-    cohorts = [Cohort(f"w{t:02d}", N, day, whole, t, {t: half}, {"window": base(y[t], whole), "seen": base(y[t], whole), f"evaluation {t}": base(y[t], half)}) for t in range(T)]
+    cohorts = [
+        Cohort(
+            f"w{t:02d}",
+            N,
+            day,
+            whole,
+            t,
+            {t: half},
+            {
+                "window": base(y[t], whole),
+                "seen": base(y[t], whole),
+                f"evaluation {t}": base(y[t], half),
+            },
+        )
+        for t in range(T)
+    ]
     models = []
     for i in range(3, T):
         before = slice(max(i - 6, 0), i)
-        rows, labels = np.vstack([x[before].reshape(-1, WIDTH), x[i][~half]]), np.concatenate([y[before].ravel(), y[i][~half]])
-        said = LogisticRegression().fit(rows, labels).predict_proba(x[i:].reshape(-1, WIDTH))[:, 1].clip(1e-6, 1 - 1e-6).reshape(T - i, N)
+        rows, labels = (
+            np.vstack([x[before].reshape(-1, WIDTH), x[i][~half]]),
+            np.concatenate([y[before].ravel(), y[i][~half]]),
+        )
+        said = (
+            LogisticRegression()
+            .fit(rows, labels)
+            .predict_proba(x[i:].reshape(-1, WIDTH))[:, 1]
+            .clip(1e-6, 1 - 1e-6)
+            .reshape(T - i, N)
+        )
         models.append((i, "six", f"m{i}", {j: log_loss(y[j], said[j - i]) for j in range(i, T)}))
     return assemble(cohorts, np.arange(T), models)
 
@@ -58,9 +87,17 @@ def decide(cost: float) -> Decide:
 @lru_cache(maxsize=None)
 def replayed(kind: str, cost: float, seeds: range = SEEDS) -> dict[str, tuple[float, float, float]]:
     "Mean regret, mean number of attempts, and what the oracle pays, of every policy over the seeds."
-    fixed = {f"every {k}": t for k, t in ((k, usual((k,))[f"every {k} windows"]) for k in (2, 3, 4, 6, 8, 12, 16, 24))}
+    fixed = {
+        f"every {k}": t
+        for k, t in ((k, usual((k,))[f"every {k} windows"]) for k in (2, 3, 4, 6, 8, 12, 16, 24))
+    }
     debt = lambda **levers: Trigger(when="r", rules={"r": Debt(**levers)})
-    policies = {**usual(()), **fixed, "three attempts": debt(follow=3), "six attempts always": debt(follow_returns=6)}
+    policies = {
+        **usual(()),
+        **fixed,
+        "three attempts": debt(follow=3),
+        "six attempts always": debt(follow_returns=6),
+    }
     found = {name: [] for name in policies}
     for seed in seeds:
         matrix, form = world(kind, seed), decide(cost)
@@ -81,12 +118,17 @@ def test_the_oracle_is_never_beaten(kind, cost):
     form, policies = decide(cost), [*usual().values()]
     for seed in SEEDS:
         look = tables(world(kind, seed), form, Monitor(), Evaluate())
-        assert (walk(world(kind, seed), look, form, policies).money.sum(axis=1) >= oracle(world(kind, seed), look, form)[0].sum() - 1e-9).all()
+        assert (
+            walk(world(kind, seed), look, form, policies).money.sum(axis=1)
+            >= oracle(world(kind, seed), look, form)[0].sum() - 1e-9
+        ).all()
 
 
 def fixed(found: dict) -> tuple[float, float]:
     "Regret and cost of the fixed period that hindsight picks."
-    best = min((one for name, one in found.items() if name.startswith("every")), key=lambda one: one[0])
+    best = min(
+        (one for name, one in found.items() if name.startswith("every")), key=lambda one: one[0]
+    )
     return best[0], best[0] + best[2]
 
 
@@ -134,11 +176,29 @@ def test_covariates_that_move_alone_start_less_than_one_update_in_sixty_windows(
 
 
 def test_ten_thousand_policies_are_replayed_over_sixty_windows():
-    thousands = [Trigger(when="both", cool_down=k % 3, rules={"debt": Debt(factor=0.2 + k / 5000), "old": {"kind": "schedule", "every": 2 + k % 20}, "both": {"kind": "combined", "of": ("debt", "old"), "need": "all" if k % 2 else "any"}}) for k in range(10_000)]
+    thousands = [
+        Trigger(
+            when="both",
+            cool_down=k % 3,
+            rules={
+                "debt": Debt(factor=0.2 + k / 5000),
+                "old": {"kind": "schedule", "every": 2 + k % 20},
+                "both": {
+                    "kind": "combined",
+                    "of": ("debt", "old"),
+                    "need": "all" if k % 2 else "any",
+                },
+            },
+        )
+        for k in range(10_000)
+    ]
     matrix, form = world("gradual", 0), decide(REFERENCE)
     look = tables(matrix, form, Monitor(), Evaluate())
     made = walk(matrix, look, form, thousands)
-    assert made.money.shape == (10_000, T) and (made.money.sum(axis=1) >= oracle(matrix, look, form)[0].sum() - 1e-9).all()
+    assert (
+        made.money.shape == (10_000, T)
+        and (made.money.sum(axis=1) >= oracle(matrix, look, form)[0].sum() - 1e-9).all()
+    )
 
 
 def test_the_better_of_the_first_half_is_good_in_the_second():

@@ -1,8 +1,35 @@
+"""Notebook-first, reproducible continual learning; names are imported when they are first used."""
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Monitor": "monitoring.compare",
+    "Params": "core.params",
+    "compare": "monitoring.compare",
+    "desk": "interfaces.signing",
+    "fold": "backtest.exact",
+    "labelling": "interfaces.labelling",
+}
+__all__ = sorted(_HOMES)
+_OTHER_NAMES = {"compare": "compare_files"}
+
+
+def __getattr__(name: str):
+    "Import a public name from its module."
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), _OTHER_NAMES.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]
 
 
 def load_ipython_extension(shell):
     "Bring `%continual` to a notebook: `%load_ext continual_nb`."
-    from continual_nb.cli.magic import load_ipython_extension
+    from continual_nb.cli.main import cli
+    from continual_nb.interfaces.magic import load_ipython_extension
 
-    load_ipython_extension(shell)
+    load_ipython_extension(shell, cli)

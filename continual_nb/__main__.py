@@ -2,15 +2,27 @@ import os
 import sys
 
 
+def continual() -> int | None:
+    "Run the command line; returns its exit code."
+    from continual_nb.cli.main import main as command_line
+
+    return command_line()
+
+
+def serve(listener: int, owner: int) -> None:
+    "Start programs from a process that has imported the libraries (loop.warm)."
+    from continual_nb.loop.warm import serve as serve_programs
+
+    serve_programs(listener, owner, continual)
+
+
 def main() -> int | None:
-    "The program `continual`; while `continual run` lasts, what it starts begins in a process that has imported the libraries (cli.warm)."
+    "The program `continual`; while `continual run` lasts, what it starts begins warm (loop.warm)."
     if os.environ.get("CONTINUAL_WARM") and sys.argv[1:2] in (["stage"], ["dvc"]):
-        from continual_nb.cli.warm import begin
+        from continual_nb.loop.warm import begin
 
-        return begin(sys.argv[1:])
-    from continual_nb.cli.main import main
-
-    return main()
+        return begin(sys.argv[1:], continual)
+    return continual()
 
 
 if __name__ == "__main__":

@@ -31,10 +31,20 @@ def chromium(width: int = 1280, height: int = 900):
         _lacking("a browser (apt-get install -y --no-install-recommends chromium chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    for word in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "hide-scrollbars", "no-first-run", f"window-size={width},{height}"):
+    for word in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        "hide-scrollbars",
+        "no-first-run",
+        f"window-size={width},{height}",
+    ):
         options.add_argument(f"--{word}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(helper, log_output=subprocess.DEVNULL))
+    driver = webdriver.Chrome(
+        options=options, service=Service(helper, log_output=subprocess.DEVNULL)
+    )
     try:
         yield driver
     finally:
@@ -43,7 +53,15 @@ def chromium(width: int = 1280, height: int = 900):
 
 def look_as(driver, width: int = 1280, dark: bool = False, media: str = "") -> None:
     "Look with a screen of this width, in light or dark, or on paper."
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 844 if width < 500 else 900, "deviceScaleFactor": 1, "mobile": width < 500})
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {
+            "width": width,
+            "height": 844 if width < 500 else 900,
+            "deviceScaleFactor": 1,
+            "mobile": width < 500,
+        },
+    )
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
 
@@ -54,7 +72,16 @@ def axe_core() -> str:
     path = Path(os.environ.get("AXE_CORE") or home / "node_modules/axe-core/axe.min.js")
     if not path.exists() and shutil.which("npm"):
         home.mkdir(parents=True, exist_ok=True)
-        words = ["npm", "install", "--prefix", str(home), "--no-audit", "--no-fund", "--ignore-scripts", f"axe-core@{AXE}"]
+        words = [
+            "npm",
+            "install",
+            "--prefix",
+            str(home),
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            f"axe-core@{AXE}",
+        ]
         subprocess.run(words, capture_output=True, timeout=120)
     if not path.exists():
         _lacking("axe-core (npm install axe-core)")
@@ -64,5 +91,12 @@ def axe_core() -> str:
 def violations(driver, within: str = "html") -> list[str]:
     "Run axe-core on the page that is shown, or on a part of it, and spell what it finds."
     driver.execute_script(axe_core())
-    found = driver.execute_async_script("const end = arguments[1]; axe.run(arguments[0], {resultTypes: ['violations']}).then(r => end(r.violations));", within)
-    return [f"{one['id']}: {one['help']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
+    found = driver.execute_async_script(
+        "const end = arguments[1]; axe.run(arguments[0], {resultTypes: ['violations']}).then(r => end(r.violations));",
+        within,
+    )
+    return [
+        f"{one['id']}: {one['help']}: {node['html'][:160]}"
+        for one in found
+        for node in one["nodes"]
+    ]

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from stations import approved, born, copy, opened, sealed, turned, twice, world  # noqa: E402, F401
 
 from continual_nb.cli.main import THREADS  # noqa: E402
-from continual_nb.cli.warm import warmed  # noqa: E402
+from continual_nb.loop.warm import warmed  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,8 +16,20 @@ import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).parent
-STAGES = ("snapshot", "ingest", "monitor", "decide", "compose", "train", "evaluate", "promote", "report")
-OUTPUTS = {stage: "data/arrival" if stage == "snapshot" else f"data/work/{stage}" for stage in STAGES}
+STAGES = (
+    "snapshot",
+    "ingest",
+    "monitor",
+    "decide",
+    "compose",
+    "train",
+    "evaluate",
+    "promote",
+    "report",
+)
+OUTPUTS = {
+    stage: "data/arrival" if stage == "snapshot" else f"data/work/{stage}" for stage in STAGES
+}
 MADE = ("data/arrival", "data/work", "data/state/out")  # what the pipeline makes
 
 
@@ -26,15 +38,32 @@ def events(windows: int = 4, rows: int = 300) -> pd.DataFrame:
     draw = np.random.default_rng(5)
     frames = []
     for month in range(1, windows + 1):
-        time = pd.Timestamp(2024, month, 1) + pd.to_timedelta(np.sort(draw.integers(0, 28 * 86400, rows)), unit="s")
-        amount, region = draw.normal(0 if month == 1 else 3, 1, rows), draw.choice(["north", "south", "east"], rows)
+        time = pd.Timestamp(2024, month, 1) + pd.to_timedelta(
+            np.sort(draw.integers(0, 28 * 86400, rows)), unit="s"
+        )
+        amount, region = (
+            draw.normal(0 if month == 1 else 3, 1, rows),
+            draw.choice(["north", "south", "east"], rows),
+        )
         pull = 4 * (0.8 - abs(amount - 1.5)) + (region == "north")
-        frames.append(pd.DataFrame({
-            "id": [f"e{month}-{n:03d}" for n in range(rows)], "when": time, "amount": amount, "age": draw.normal(size=rows), "region": region,
-            "note": [" ".join(words) for words in draw.choice(["late", "slow", "good", "fine"], (rows, 5))],
-            "bad": (pull + draw.logistic(size=rows) > 0).astype(int),
-            "known": time + pd.to_timedelta(np.where(draw.uniform(size=rows) < 0.05, 40, 3), unit="D"),
-        }))
+        frames.append(
+            pd.DataFrame(
+                {
+                    "id": [f"e{month}-{n:03d}" for n in range(rows)],
+                    "when": time,
+                    "amount": amount,
+                    "age": draw.normal(size=rows),
+                    "region": region,
+                    "note": [
+                        " ".join(words)
+                        for words in draw.choice(["late", "slow", "good", "fine"], (rows, 5))
+                    ],
+                    "bad": (pull + draw.logistic(size=rows) > 0).astype(int),
+                    "known": time
+                    + pd.to_timedelta(np.where(draw.uniform(size=rows) < 0.05, 40, 3), unit="D"),
+                }
+            )
+        )
     return pd.concat(frames, ignore_index=True)
 
 
@@ -74,15 +103,34 @@ class Loop:
     # -- commands ------------------------------------------------------------------------------------
     def environment(self, **changes: str) -> dict[str, str]:
         "This environment without the machine's Git identity, and with DVC's notes about other projects out of reach."
-        shared = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
-                  "DVC_SITE_CACHE_DIR": str(self.home / "site"), "DVC_NO_ANALYTICS": "true", "COLUMNS": "200"}
-        cold = {"CONTINUAL_WARM": "/nowhere"} if changes else {}  # a program that starts warm has read its variables already
+        shared = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "DVC_SITE_CACHE_DIR": str(self.home / "site"),
+            "DVC_NO_ANALYTICS": "true",
+            "COLUMNS": "200",
+        }
+        cold = (
+            {"CONTINUAL_WARM": "/nowhere"} if changes else {}
+        )  # a program that starts warm has read its variables already
         return {**os.environ, **shared, **cold, **changes}
 
-    def run(self, *words: str, code: int | None = 0, where: Path | None = None, **changes: str) -> Said:
+    def run(
+        self, *words: str, code: int | None = 0, where: Path | None = None, **changes: str
+    ) -> Said:
         "Run a program in the project; any other exit code than the expected one fails the test (None: any)."
-        done = subprocess.run(words, cwd=where or self.root, env=self.environment(**changes), capture_output=True, text=True, timeout=300)
-        assert code is None or done.returncode == code, f"{' '.join(words)} ended with {done.returncode}, not {code}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        done = subprocess.run(
+            words,
+            cwd=where or self.root,
+            env=self.environment(**changes),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert code is None or done.returncode == code, (
+            f"{' '.join(words)} ended with {done.returncode}, not {code}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
         return Said(done.returncode, done.stdout, done.stderr)
 
     def continual(self, *words: str, code: int | None = 0, **changes: str) -> Said:
@@ -100,7 +148,13 @@ class Loop:
     def begin(self, *words: str, log: Path, **changes: str) -> subprocess.Popen:
         "Start a program and return at once; what it says goes to `log`."
         with log.open("w") as file:
-            return subprocess.Popen(words, cwd=self.root, env=self.environment(**changes), stdout=file, stderr=subprocess.STDOUT)
+            return subprocess.Popen(
+                words,
+                cwd=self.root,
+                env=self.environment(**changes),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
 
     # -- what is there -------------------------------------------------------------------------------
     def copy(self, home: Path) -> "Loop":
@@ -110,12 +164,24 @@ class Loop:
     def bytes(self, *names: str, root: Path | None = None) -> dict[str, str]:
         "Hash files and folders; by default dvc.lock and all that the pipeline makes."
         root = root or self.root
-        files = [file for name in names or ("dvc.lock", *MADE) for file in ([root / name] if (root / name).is_file() else sorted((root / name).rglob("*")))]
-        return {str(file.relative_to(root)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
+        files = [
+            file
+            for name in names or ("dvc.lock", *MADE)
+            for file in (
+                [root / name] if (root / name).is_file() else sorted((root / name).rglob("*"))
+            )
+        ]
+        return {
+            str(file.relative_to(root)): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in files
+            if file.is_file()
+        }
 
     def everything(self) -> dict[str, str]:
         "Hash every file of the project but the private ones of Git and DVC."
-        return self.bytes(*sorted(part.name for part in self.root.iterdir() if part.name not in (".git", ".dvc")))
+        return self.bytes(
+            *sorted(part.name for part in self.root.iterdir() if part.name not in (".git", ".dvc"))
+        )
 
     def deliver(self, frame: pd.DataFrame) -> None:
         frame.to_parquet(self.source, index=False)
@@ -133,8 +199,15 @@ class Loop:
     def fault(self, what: str, *command: str, at: int | str | None) -> dict[str, str]:
         "Environment in which `continual COMMAND` meets a fault at a step; see faults/sitecustomize.py."
         self.log.unlink(missing_ok=True)
-        path = os.pathsep.join(part for part in (str(HERE / "faults"), os.environ.get("PYTHONPATH", "")) if part)
-        return {"PYTHONPATH": path, "CONTINUAL_FAULT": json.dumps({"what": what, "command": command, "at": at, "log": str(self.log)})}
+        path = os.pathsep.join(
+            part for part in (str(HERE / "faults"), os.environ.get("PYTHONPATH", "")) if part
+        )
+        return {
+            "PYTHONPATH": path,
+            "CONTINUAL_FAULT": json.dumps(
+                {"what": what, "command": command, "at": at, "log": str(self.log)}
+            ),
+        }
 
     @property
     def log(self) -> Path:
@@ -173,14 +246,29 @@ def begun(home: Path, frame: pd.DataFrame | None = None, *options: str) -> Loop:
     loop = Loop(home)
     loop.source.parent.mkdir(parents=True)
     loop.deliver(events() if frame is None else frame)
-    words = ("--data", "source/events.parquet", "--time", "when", "--label", "bad", "--id", "id", "--label-time", "known", "--every", "month")
+    words = (
+        "--data",
+        "source/events.parquet",
+        "--time",
+        "when",
+        "--label",
+        "bad",
+        "--id",
+        "id",
+        "--label-time",
+        "known",
+        "--every",
+        "month",
+    )
     loop.run("continual", "init", "project", *words, *options, where=home)
     loop.set(model="boosting", iterations="30", leaves="7", source="../source/events.parquet")
     loop.git("commit", "-q", "-a", "-m", "A smaller model")
     return loop
 
 
-def signed(loop: Loop, verdict: str = "approve", by: str = "continual", reason: str = "The gates passed.") -> Loop:
+def signed(
+    loop: Loop, verdict: str = "approve", by: str = "continual", reason: str = "The gates passed."
+) -> Loop:
     "Turn the open iteration, sign, and carry it out."
     loop.dvc("repro", "evaluate")
     loop.continual("sign", verdict, "--by", by, "--reason", reason)

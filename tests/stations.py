@@ -37,8 +37,10 @@ def born(world) -> Loop:
 @pytest.fixture(scope="session")
 def turned(born, world) -> Loop:
     "After the first `dvc repro`: the decision is pending."
+
     def make(place):
         (world / "turned.txt").write_text(born.copy(place).dvc("repro").all)
+
     return made(world, "turned", make)
 
 
@@ -63,7 +65,9 @@ def opened(sealed, world) -> Loop:
 @pytest.fixture(scope="session")
 def twice(sealed, world) -> Loop:
     "Two sealed iterations, two champions."
-    return made(world, "twice", lambda place: sealed.copy(place).continual("run", "--until", "2024-02"))
+    return made(
+        world, "twice", lambda place: sealed.copy(place).continual("run", "--until", "2024-02")
+    )
 
 
 @pytest.fixture

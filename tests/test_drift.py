@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from continual_nb.core.params import Monitor
-from continual_nb.monitoring.drift import (
+from continual_nb.monitoring.detectors.univariate import (
     EXPECTED,
     below,
     compare,
     effects,
     hellinger2,
     holm,
-    judge,
+    compare_columns,
     limits,
     p_value,
     pool,
 )
-from continual_nb.monitoring.profile import column_profile, counts
+from continual_nb.monitoring.profiles.profile import column_profile, counts
 
 MONITOR = Monitor()
 SHARES = np.linspace(1, 3, 10) / 20
@@ -61,7 +61,12 @@ def test_plain_test_is_chi_square():
 
 
 def test_no_minimum_effect_is_the_f_test():
-    for statistic, df1, df2, phi in ((30, 9, 54, 1.5), (4, 1, 6, 1.0), (300, 9, 54, 20), (12, 2, 12, 2.0)):
+    for statistic, df1, df2, phi in (
+        (30, 9, 54, 1.5),
+        (4, 1, 6, 1.0),
+        (300, 9, 54, 20),
+        (12, 2, 12, 2.0),
+    ):
         assert below(statistic, df1, df2, phi, 100, 0.0)[0] == pytest.approx(
             stats.f.cdf(statistic / df1 / phi, df1, df2), abs=1e-8
         )
@@ -80,7 +85,10 @@ def test_holm():
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=30), st.booleans())
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=30),
+    st.booleans(),
+)
 def test_pooling_leaves_no_rare_cell(cells, ordered):
     a, b = np.array(cells).T
     if not a.sum() or not b.sum():
@@ -123,11 +131,17 @@ def test_false_alarm_rate(n, chunks, sigma):
 @pytest.mark.parametrize("groups", [2, 10])
 def test_false_alarm_rate_at_the_minimum_effect(chunks, groups):
     "The truth lies exactly at the smallest distance that matters, windows wobble: still at most nominal."
-    rng, repeats, shares = np.random.default_rng(groups), 500, np.linspace(1, 3, groups) / (2 * groups)
+    rng, repeats, shares = (
+        np.random.default_rng(groups),
+        500,
+        np.linspace(1, 3, groups) / (2 * groups),
+    )
     worlds = np.vstack([np.tile(shares, (chunks, 1)), tilt(0.1, shares)[None]])
     rates = []
     for n in (1000, 10_000):
-        wobble = worlds * np.exp(rng.normal(0, 0.1 if chunks > 1 else 0, (repeats, chunks + 1, groups)))
+        wobble = worlds * np.exp(
+            rng.normal(0, 0.1 if chunks > 1 else 0, (repeats, chunks + 1, groups))
+        )
         drawn = rng.multinomial(n, wobble / wobble.sum(axis=2, keepdims=True))
         rates.append(np.mean([p_value(compare(d[:-1], d[-1], True), 0.1, 0) < 0.05 for d in drawn]))
     assert all(band(rate, repeats) for rate in rates)
@@ -148,7 +162,10 @@ def test_many_rare_levels():
     for n in (200, 2000):
         drawn = rng.multinomial(n, zipf / zipf.sum(), size=(repeats, 7))
         rate = np.mean(
-            [p_value(compare(d[:-1].sum(axis=0, keepdims=True), d[-1], False), 0, 0) < 0.05 for d in drawn]
+            [
+                p_value(compare(d[:-1].sum(axis=0, keepdims=True), d[-1], False), 0, 0) < 0.05
+                for d in drawn
+            ]
         )
         assert band(rate, repeats)
 
@@ -162,7 +179,8 @@ def test_a_million_rows_and_a_hundredth_of_a_deviation_is_no_alert():
     )
     assert stats.chi2.sf(found.statistic, 9) < 1e-10  # certain
     assert (
-        p_value(found, MONITOR.min_effect) > 0.99 and limits([found], MONITOR, 20)[2][0] < MONITOR.min_effect
+        p_value(found, MONITOR.min_effect) > 0.99
+        and limits([found], MONITOR, 20)[2][0] < MONITOR.min_effect
     )  # and irrelevant
 
 
@@ -178,7 +196,7 @@ def test_planted_drift_is_found_and_stable_has_to_be_earned():
         pd.Series(rng.normal(size=2000)),
         pd.Series(rng.normal(size=60)),
     ]
-    x, y, z = judge(made, [counts(c, v) for c, v in zip(made, window)], MONITOR)
+    x, y, z = compare_columns(made, [counts(c, v) for c, v in zip(made, window)], MONITOR)
     assert (x.verdict, y.verdict, z.verdict) == ("drifted", "stable", "inconclusive")
     assert x.calibrated and x.low > 0.1 and y.high < 0.1 and z.detectable > 0.1
     assert effects((x, y, z), 0.1).png == effects((x, y, z), 0.1).png
@@ -195,5 +213,5 @@ def test_interval_covers():
 
 def test_no_history_is_said():
     made = column_profile(pd.Series(np.arange(500.0), name="x"), "numeric", None, MONITOR)
-    answer = judge([made], [counts(made, pd.Series(np.arange(500.0)))], MONITOR)[0]
+    answer = compare_columns([made], [counts(made, pd.Series(np.arange(500.0)))], MONITOR)[0]
     assert not answer.calibrated and "uncalibrated: no history" in answer.note

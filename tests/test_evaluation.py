@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from continual_nb.core.metrics import constant_answer
 from continual_nb.core.models import Predictions, estimator, fit
 from continual_nb.core.params import Data, Evaluate, Monitor, Train
-from continual_nb.evaluation.compare import Comparison, compare, difference, slice_masks
+from continual_nb.evaluation.paired import Comparison, compare, difference, slice_masks
 from continual_nb.evaluation.evaluate import evaluate
 from continual_nb.evaluation.result import Evaluation
 from continual_nb.evaluation.gates import (
@@ -23,7 +23,9 @@ from continual_nb.evaluation.gates import (
 )
 from continual_nb.training.cards import Card, Training
 
-DATA = Data(source="x", time="t", label="y", positive="1", numeric=("x",), categorical=("c",), slices=("c",))
+DATA = Data(
+    source="x", time="t", label="y", positive="1", numeric=("x",), categorical=("c",), slices=("c",)
+)
 NUMBERS = DATA.model_copy(update={"task": "regression"})
 
 
@@ -32,11 +34,16 @@ def world(n=600, seed=0, start="2024-03-01", end="2024-03-31", slope=1.5, flip=N
     time = pd.date_range(start, end, periods=n + 1, tz="UTC", unit="us")[:n]
     x, c = draw.normal(size=n), draw.choice(["a", "b"], n, p=[0.7, 0.3])
     hit = draw.random(n) < 1 / (1 + np.exp(-np.where(c == flip, -slope, slope) * x))
-    return pd.DataFrame({
-        "event_id": [f"{start}{i:05d}" for i in range(n)], "event_time": time,
-        "window": pd.Series(time.strftime("%Y-%m"), dtype="str"),
-        "label": pd.Series(np.where(hit, "1", "0"), dtype="str"), "x": x, "c": pd.Series(c, dtype="str"),
-    })
+    return pd.DataFrame(
+        {
+            "event_id": [f"{start}{i:05d}" for i in range(n)],
+            "event_time": time,
+            "window": pd.Series(time.strftime("%Y-%m"), dtype="str"),
+            "label": pd.Series(np.where(hit, "1", "0"), dtype="str"),
+            "x": x,
+            "c": pd.Series(c, dtype="str"),
+        }
+    )
 
 
 def logistic(score):
@@ -51,19 +58,41 @@ def learned(rows, data=DATA):
 def card(recipe, rows, model, data=DATA):
     first, last = rows["event_time"].min().isoformat(), rows["event_time"].max().isoformat()
     return Card(
-        hash=model.hash, recipe=recipe, rows=len(rows), trained_from=first, trained_until=last, windows=("2024-02",),
-        classes=model.classes, constant=constant_answer(data, rows["label"]), model="boosting", size=len(model.content),
+        hash=model.hash,
+        recipe=recipe,
+        rows=len(rows),
+        trained_from=first,
+        trained_until=last,
+        windows=("2024-02",),
+        classes=model.classes,
+        constant=constant_answer(data, rows["label"]),
+        model="boosting",
+        size=len(model.content),
     )
 
 
 def judged(rows, champion, sets, ghosts=(), data=DATA, skip=None, settings=None, drop=()):
     models = {recipe: learned(part, data) for recipe, part in sets.items()}
-    cards = tuple(card(recipe, sets[recipe], model, data) for recipe, model in models.items() if recipe not in drop)
-    training = Training(answer="trained" if cards else "skipped", reason="No recipe gave one.", challengers=cards)
+    cards = tuple(
+        card(recipe, sets[recipe], model, data)
+        for recipe, model in models.items()
+        if recipe not in drop
+    )
+    training = Training(
+        answer="trained" if cards else "skipped", reason="No recipe gave one.", challengers=cards
+    )
     return evaluate(
-        data, settings or Evaluate(), Monitor(), rows=rows, iteration=4, as_of=pd.Timestamp("2024-04-01", tz="UTC"),
-        champion=champion, ghosts={model.hash: model for model in ghosts}, training=training,
-        challengers={model.hash: model for model in models.values()}, skip=skip,
+        data,
+        settings or Evaluate(),
+        Monitor(),
+        rows=rows,
+        iteration=4,
+        as_of=pd.Timestamp("2024-04-01", tz="UTC"),
+        champion=champion,
+        ghosts={model.hash: model for model in ghosts},
+        training=training,
+        challengers={model.hash: model for model in models.values()},
+        skip=skip,
     )
 
 
@@ -72,7 +101,12 @@ def scene():
     "The relation turned for one group in February; the champion learned in January."
     january = world(1200, 1, "2024-01-01", "2024-02-01")
     february = world(1200, 2, "2024-02-01", "2024-03-01", flip="a")
-    return {"champion": learned(january), "january": january, "february": february, "held": world(1500, 3, flip="a")}
+    return {
+        "champion": learned(january),
+        "january": january,
+        "february": february,
+        "held": world(1500, 3, flip="a"),
+    }
 
 
 # -- comparisons
@@ -94,20 +128,31 @@ def test_gain_is_the_mean_paired_difference_of_losses():
 def test_turning_a_comparison_round_changes_its_sign_alone(seed, confidence):
     rows, draw = world(60, seed), np.random.default_rng(seed)
     one, two = logistic(draw.normal(size=60)), logistic(draw.normal(size=60))
-    found, back = compare(DATA, rows, one, two, confidence), compare(DATA, rows, two, one, confidence)
+    found, back = (
+        compare(DATA, rows, one, two, confidence),
+        compare(DATA, rows, two, one, confidence),
+    )
     assert back.overall.gain == pytest.approx(-found.overall.gain)
-    assert (back.overall.low, back.overall.high) == pytest.approx((-found.overall.high, -found.overall.low))
-    assert (back.negative_flips, back.positive_flips) == (found.positive_flips, found.negative_flips)
+    assert (back.overall.low, back.overall.high) == pytest.approx(
+        (-found.overall.high, -found.overall.low)
+    )
+    assert (back.negative_flips, back.positive_flips) == (
+        found.positive_flips,
+        found.negative_flips,
+    )
     assert found.overall.p_value + back.overall.p_value == pytest.approx(1)
-    assert found.positive_flips - found.negative_flips == (two.answer == rows["label"]).sum() - (
-        one.answer == rows["label"]
-    ).sum()
+    assert (
+        found.positive_flips - found.negative_flips
+        == (two.answer == rows["label"]).sum() - (one.answer == rows["label"]).sum()
+    )
 
 
 def test_detectable_is_found_with_the_power_that_it_names():
     draw, day = np.random.default_rng(0), np.repeat(np.arange(30), 40)
     size = difference("all", draw.normal(size=1200), day, 0.95).detectable
-    seen = np.mean([difference("all", size + draw.normal(size=1200), day, 0.95).low > 0 for _ in range(600)])
+    seen = np.mean(
+        [difference("all", size + draw.normal(size=1200), day, 0.95).low > 0 for _ in range(600)]
+    )
     assert 0.70 < seen < 0.90
 
 
@@ -120,7 +165,10 @@ def test_slices_cover_every_row_once_and_name_what_is_missing():
 
 def test_regression_has_no_flips():
     rows = world(100).assign(label=np.arange(100.0))
-    one, two = Predictions(np.arange(100.0) + 2, None, ()), Predictions(np.arange(100.0) + 1, None, ())
+    one, two = (
+        Predictions(np.arange(100.0) + 2, None, ()),
+        Predictions(np.arange(100.0) + 1, None, ()),
+    )
     found = compare(NUMBERS, rows, one, two)
     assert found.overall.gain == 1 and found.overall.se == 0 and found.negative_flips is None
 
@@ -136,18 +184,27 @@ def test_enough_rows():
 def test_three_answers_against_the_champion():
     draw, day = np.random.default_rng(1), np.repeat(np.arange(20), 50)
     noise = draw.normal(size=1000) * 0.2
-    verdict = lambda gain, scale=1.0, **form: better_than_champion(
-        difference("all", gain + noise * scale, day, 0.95), Evaluate(**form), matters=0.05
-    ).verdict
+    verdict = lambda gain, scale=1.0, **form: (
+        better_than_champion(
+            difference("all", gain + noise * scale, day, 0.95), Evaluate(**form), matters=0.05
+        ).verdict
+    )
     assert [verdict(0.1), verdict(-0.1), verdict(0.0, 20)] == ["pass", "fail", "not enough data"]
     assert verdict(0.1, min_gain=0.09) == "not enough data" and verdict(0.1, min_gain=0.2) == "fail"
-    assert verdict(-float(noise.mean()) - 0.001) == "fail"  # sharp enough to see 0.05, and nothing was there
-    assert better_than_champion(difference("all", np.zeros(1), day[:1], 0.95), Evaluate(), 0.1).verdict == "not enough data"
+    assert (
+        verdict(-float(noise.mean()) - 0.001) == "fail"
+    )  # sharp enough to see 0.05, and nothing was there
+    assert (
+        better_than_champion(difference("all", np.zeros(1), day[:1], 0.95), Evaluate(), 0.1).verdict
+        == "not enough data"
+    )
 
 
 def test_the_floor():
     rows = world(500)
-    verdict = lambda said, rows=rows: better_than_base_rate(DATA, rows, said, constant_answer(DATA, rows["label"]), 0.95).verdict
+    verdict = lambda said, rows=rows: (
+        better_than_base_rate(DATA, rows, said, constant_answer(DATA, rows["label"]), 0.95).verdict
+    )
     assert verdict(logistic(rows["x"])) == "pass"
     assert verdict(logistic(-3 * rows["x"])) == "fail"
     assert verdict(logistic(0.1 * np.random.default_rng(1).normal(size=500))) == "not enough data"
@@ -172,7 +229,9 @@ def test_challengers_that_are_no_better_are_promoted_no_more_often_than_stated()
         label, (champion, *others) = _null(draw, n, day, 0.5)
         seen = rows.assign(label=label, c="a")
         parts = [compare(DATA, seen, champion, other, confidence).overall for other in others]
-        false += any(better_than_champion(part, Evaluate(), 0.01).verdict == "pass" for part in parts)
+        false += any(
+            better_than_champion(part, Evaluate(), 0.01).verdict == "pass" for part in parts
+        )
     assert false / trials <= 0.05
 
 
@@ -180,7 +239,12 @@ def test_harm_at_the_tolerance_blocks_no_more_often_than_stated():
     draw, trials, blocked, day = np.random.default_rng(6), 1000, 0, np.repeat(np.arange(20), 10)
     for _ in range(trials):
         parts = tuple(
-            difference(f"c={i}", -0.02 + 0.2 * draw.normal(size=200) + 0.05 * draw.normal(size=20)[day], day, 0.95)
+            difference(
+                f"c={i}",
+                -0.02 + 0.2 * draw.normal(size=200) + 0.05 * draw.normal(size=20)[day],
+                day,
+                0.95,
+            )
             for i in range(5)
         )
         found = Comparison(against="a", challenger="b", recipe="r", overall=parts[0], slices=parts)
@@ -190,10 +254,13 @@ def test_harm_at_the_tolerance_blocks_no_more_often_than_stated():
 
 def test_harm_is_proven_named_or_open():
     draw = np.random.default_rng(7)
-    part = lambda name, gain, n: difference(name, gain + 0.3 * draw.normal(size=n), np.arange(n) % 25, 0.95)
+    part = lambda name, gain, n: difference(
+        name, gain + 0.3 * draw.normal(size=n), np.arange(n) % 25, 0.95
+    )
     overall = part("all", 0.1, 3000)
     gate = lambda *slices, **form: no_group_harmed(
-        Comparison(against="a", challenger="b", recipe="r", overall=overall, slices=slices), Evaluate(**form)
+        Comparison(against="a", challenger="b", recipe="r", overall=overall, slices=slices),
+        Evaluate(**form),
     )
     harmed = gate(part("c=good", 0.1, 2000), part("c=bad", -0.2, 900))
     assert harmed.verdict == "fail" and "c=bad" in harmed.reason and "c=good" not in harmed.reason
@@ -210,8 +277,15 @@ def test_harm_is_proven_named_or_open():
 
 def test_the_better_challenger_is_the_candidate(scene):
     sets = {"stale": scene["january"].head(600), "refit_recent": scene["february"]}
-    found = judged(scene["held"], scene["champion"], sets, ghosts=[learned(scene["february"].head(300))])
-    assert (found.answer, found.recipe, found.window, found.rows) == ("promote", "refit_recent", "2024-03", 1500)
+    found = judged(
+        scene["held"], scene["champion"], sets, ghosts=[learned(scene["february"].head(300))]
+    )
+    assert (found.answer, found.recipe, found.window, found.rows) == (
+        "promote",
+        "refit_recent",
+        "2024-03",
+        1500,
+    )
     assert [len(gates) for gates in found.gates.values()] == [4, 4]
     assert not passes(found.gates[found.comparisons[0].challenger])
     assert found.lag_days == pytest.approx(31, abs=0.1)
@@ -224,18 +298,28 @@ def test_the_better_challenger_is_the_candidate(scene):
 def test_challengers_share_the_confidence(scene):
     sets = {"refit_recent": scene["february"], "stale": scene["january"].head(600)}
     both = judged(scene["held"], scene["champion"], sets).comparisons[0].overall
-    alone = judged(scene["held"], scene["champion"], {"refit_recent": sets["refit_recent"]}).comparisons[0].overall
+    alone = (
+        judged(scene["held"], scene["champion"], {"refit_recent": sets["refit_recent"]})
+        .comparisons[0]
+        .overall
+    )
     assert both.gain == alone.gain and both.low < alone.low and both.high > alone.high
 
 
 def test_the_champion_again_is_not_better(scene):
     found = judged(world(800, 12), scene["champion"], {"same": scene["january"]})
-    assert found.answer == "keep" and found.candidate is None and "answers like the champion" in found.reason
+    assert (
+        found.answer == "keep"
+        and found.candidate is None
+        and "answers like the champion" in found.reason
+    )
     assert len(found.scores) == 1 and found.comparisons[0].overall.gain == 0
 
 
 def test_a_first_champion_has_to_beat_the_base_rate_alone(scene):
-    found = judged(scene["held"], None, {"refit_recent": scene["february"], "refit_all": scene["january"]})
+    found = judged(
+        scene["held"], None, {"refit_recent": scene["february"], "refit_all": scene["january"]}
+    )
     assert (found.answer, found.recipe) == ("promote", "refit_recent")
     assert all(len(gates) == 2 for gates in found.gates.values()) and found.comparisons == ()
     noise = scene["february"].assign(x=0.0, c="a")
@@ -246,9 +330,17 @@ def test_few_rows_and_no_rows(scene):
     sets = {"refit_recent": scene["february"]}
     few = judged(scene["held"].head(50), scene["champion"], sets)
     assert few.answer == "not enough data" and few.candidate is None
-    for rows in (scene["held"].head(0), scene["held"].assign(label=pd.Series([None] * 1500, dtype="str"))):
+    for rows in (
+        scene["held"].head(0),
+        scene["held"].assign(label=pd.Series([None] * 1500, dtype="str")),
+    ):
         none = judged(rows, scene["champion"], sets)
-        assert (none.answer, none.rows, none.window, none.scores) == ("not enough data", 0, None, ())
+        assert (none.answer, none.rows, none.window, none.scores) == (
+            "not enough data",
+            0,
+            None,
+            (),
+        )
     one = judged(scene["held"].head(1), scene["champion"], sets)
     assert one.answer == "not enough data" and one.section().lead
 
@@ -262,12 +354,23 @@ def test_one_class_is_not_enough(scene):
 
 def test_champion_and_former_ones_are_scored_when_there_is_nothing_to_decide(scene):
     ghost = learned(scene["january"].head(500))
-    skipped = judged(scene["held"], scene["champion"], {"x": scene["february"]}, [ghost], skip="Nothing to do.")
-    assert (skipped.answer, skipped.reason, skipped.gates, skipped.lag_days) == ("skipped", "Nothing to do.", {}, None)
+    skipped = judged(
+        scene["held"], scene["champion"], {"x": scene["february"]}, [ghost], skip="Nothing to do."
+    )
+    assert (skipped.answer, skipped.reason, skipped.gates, skipped.lag_days) == (
+        "skipped",
+        "Nothing to do.",
+        {},
+        None,
+    )
     assert [score.model for score in skipped.scores] == [scene["champion"].hash, ghost.hash]
     assert len(skipped.ghosts) == 1
     failed = judged(scene["held"], scene["champion"], {"x": scene["february"]}, drop=("x",))
-    assert (failed.answer, failed.reason, len(failed.scores)) == ("skipped", "No recipe gave one.", 1)
+    assert (failed.answer, failed.reason, len(failed.scores)) == (
+        "skipped",
+        "No recipe gave one.",
+        1,
+    )
 
 
 def test_a_former_champion_that_cannot_predict_is_named(scene):
@@ -282,14 +385,21 @@ def test_other_tasks(kind):
     rows, old = world(900, 8), world(900, 9, "2024-01-01", "2024-02-01")
     draw = np.random.default_rng(0)
     if kind == "regression":
-        data, make = NUMBERS, lambda part, way: part.assign(label=way * part["x"] + 0.3 * draw.normal(size=900))
+        data, make = (
+            NUMBERS,
+            lambda part, way: part.assign(label=way * part["x"] + 0.3 * draw.normal(size=900)),
+        )
     else:
         data = DATA.model_copy(update={"positive": None})
-        name = lambda part, way: np.array(["p", "q", "r"])[np.digitize(way * part["x"], [-0.5, 0.5])]
+        name = lambda part, way: np.array(["p", "q", "r"])[
+            np.digitize(way * part["x"], [-0.5, 0.5])
+        ]
         make = lambda part, way: part.assign(label=pd.Series(name(part, way), dtype="str"))
     found = judged(make(rows, 1), learned(make(old, -1), data), {"refit": make(old, 1)}, data=data)
     assert found.answer == "promote"
-    assert next(iter(found.profiles.values())).kind == ("numeric" if kind == "regression" else "categorical")
+    assert next(iter(found.profiles.values())).kind == (
+        "numeric" if kind == "regression" else "categorical"
+    )
     assert found.section().pictures
 
 
@@ -306,7 +416,11 @@ def test_the_file_reads_back_and_equal_input_gives_equal_bytes(scene, tmp_path):
 
 def test_names_from_data_are_shown_as_text(scene):
     sets = {"refit_recent": scene["february"]}
-    swap = lambda part: part.assign(c=part["c"].str.replace("a", r"<b>$\frac{1}{0}$ _^", regex=False))
-    found = judged(swap(scene["held"]), scene["champion"], {key: swap(part) for key, part in sets.items()})
+    swap = lambda part: part.assign(
+        c=part["c"].str.replace("a", r"<b>$\frac{1}{0}$ _^", regex=False)
+    )
+    found = judged(
+        swap(scene["held"]), scene["champion"], {key: swap(part) for key, part in sets.items()}
+    )
     section = found.section()
     assert section.pictures and not any("<b>" in table.to_html() for table in section.tables)

@@ -31,7 +31,12 @@ def killed_in_every_stage(loop: Loop, turn: int) -> list[str]:
 def check_stages(born, turned, copy, turns):
     "Kill what each stage meets in these turns; all must end with the same bytes."
     loops = [copy(born, f"turn {turn}") for turn in turns]
-    wrong = side_by_side(*(lambda loop=loop, turn=turn: killed_in_every_stage(loop, turn) for loop, turn in zip(loops, turns)))
+    wrong = side_by_side(
+        *(
+            lambda loop=loop, turn=turn: killed_in_every_stage(loop, turn)
+            for loop, turn in zip(loops, turns)
+        )
+    )
     assert dict(zip(turns, wrong)) == {turn: [] for turn in turns}
     for loop in loops:
         assert different(loop, turned) == []
@@ -52,12 +57,26 @@ def test_promote_killed_between_the_new_state_and_its_answer(turned, approved, c
 
 def test_a_later_run_waits_for_an_orphan_and_the_orphan_publishes_nothing(turned, copy):
     loop = copy(turned)
-    first = loop.begin("dvc", "repro", "--force", "--single-item", "monitor", log=loop.home / "first.log", **loop.fault("stop", "stage", "monitor", at=1))
+    first = loop.begin(
+        "dvc",
+        "repro",
+        "--force",
+        "--single-item",
+        "monitor",
+        log=loop.home / "first.log",
+        **loop.fault("stop", "stage", "monitor", at=1),
+    )
     orphan = loop.stopped()
     first.kill()
     first.wait()
-    second = loop.begin("dvc", "repro", "--force", "--single-item", "monitor", log=loop.home / "second.log")
-    until(lambda: "waiting for it" in (loop.home / "second.log").read_text() or second.poll() is not None)
+    second = loop.begin(
+        "dvc", "repro", "--force", "--single-item", "monitor", log=loop.home / "second.log"
+    )
+    until(
+        lambda: (
+            "waiting for it" in (loop.home / "second.log").read_text() or second.poll() is not None
+        )
+    )
     assert second.poll() is None and not loop.path("data/work/monitor").exists()
     go_on(orphan)
     assert second.wait(120) == 0, (loop.home / "second.log").read_text()
@@ -66,13 +85,29 @@ def test_a_later_run_waits_for_an_orphan_and_the_orphan_publishes_nothing(turned
 
 
 # -- open, sign and seal are killed --------------------------------------------------------------------
-OPEN = ("store/001-2024-01", "data/state/in", "data/iteration.yaml", "data/arrival", "git rm", "dvc add")  # checks/ has all steps
-SEAL = ("record.json", "reports/001-2024-01", "reports/index.html", "git add", "git commit", "git tag -a")
+OPEN = (
+    "store/001-2024-01",
+    "data/state/in",
+    "data/iteration.yaml",
+    "data/arrival",
+    "git rm",
+    "dvc add",
+)  # checks/ has all steps
+SEAL = (
+    "record.json",
+    "reports/001-2024-01",
+    "reports/index.html",
+    "git add",
+    "git commit",
+    "git tag -a",
+)
 
 
 def open_killed(loop: Loop, what: str, at: str | int) -> str:
     "Kill `continual open`, then do what a person would; returns what went wrong."
-    if (code := loop.continual("open", code=None, **loop.fault(what, "open", at=at)).code) != -signal.SIGKILL:
+    if (
+        code := loop.continual("open", code=None, **loop.fault(what, "open", at=at)).code
+    ) != -signal.SIGKILL:
         return f"ended with {code}"
     said = loop.continual("status", code=None)
     if "001-2024-01" in said.out and "next: continual open" in said.out:
@@ -84,7 +119,9 @@ def open_killed(loop: Loop, what: str, at: str | int) -> str:
 
 def check_open(sealed: Loop, opened: Loop, copy, cases: list[tuple[str, str | int]]) -> None:
     loops = [copy(sealed, f"{what}-{number}") for number, (what, _) in enumerate(cases)]
-    wrong = side_by_side(*(lambda loop=loop, case=case: open_killed(loop, *case) for case, loop in zip(cases, loops)))
+    wrong = side_by_side(
+        *(lambda loop=loop, case=case: open_killed(loop, *case) for case, loop in zip(cases, loops))
+    )
     wrong = [problem or different(loop, opened) for problem, loop in zip(wrong, loops)]
     assert [(case, problem) for case, problem in zip(cases, wrong) if problem] == []
 
@@ -96,16 +133,25 @@ def test_open_killed_at_its_steps(sealed, opened, copy):
 def different(loop: Loop, other: Loop) -> list[str]:
     "Names of the files that are not the same in two projects."
     mine, others = loop.everything(), other.everything()
-    return sorted(name for name in mine.keys() | others.keys() if mine.get(name) != others.get(name))
+    return sorted(
+        name for name in mine.keys() | others.keys() if mine.get(name) != others.get(name)
+    )
 
 
 def history(loop: Loop) -> tuple:
     "Messages, content and tags of the commits; the times of commits are metadata."
-    return loop.git("log", "--format=%T %s"), loop.git("tag"), loop.git("status", "--porcelain"), loop.git("log", "--format=%T", "iter/001-2024-01")
+    return (
+        loop.git("log", "--format=%T %s"),
+        loop.git("tag"),
+        loop.git("status", "--porcelain"),
+        loop.git("log", "--format=%T", "iter/001-2024-01"),
+    )
 
 
 def seal_killed(loop: Loop, what: str, at: str | int) -> str:
-    if (code := loop.continual("seal", code=None, **loop.fault(what, "seal", at=at)).code) != -signal.SIGKILL:
+    if (
+        code := loop.continual("seal", code=None, **loop.fault(what, "seal", at=at)).code
+    ) != -signal.SIGKILL:
         return f"ended with {code}"
     said = loop.continual("seal", code=None)
     return said.err if said.code else ""
@@ -113,29 +159,47 @@ def seal_killed(loop: Loop, what: str, at: str | int) -> str:
 
 def check_seal(approved: Loop, sealed: Loop, copy, cases: list[tuple[str, str | int]]) -> None:
     loops = [copy(approved, f"{what}-{number}") for number, (what, _) in enumerate(cases)]
-    wrong = side_by_side(*(lambda loop=loop, case=case: seal_killed(loop, *case) for case, loop in zip(cases, loops)))
-    wrong = [problem or different(loop, sealed) or (history(loop) != history(sealed) and history(loop)) for problem, loop in zip(wrong, loops)]
+    wrong = side_by_side(
+        *(lambda loop=loop, case=case: seal_killed(loop, *case) for case, loop in zip(cases, loops))
+    )
+    wrong = [
+        problem or different(loop, sealed) or (history(loop) != history(sealed) and history(loop))
+        for problem, loop in zip(wrong, loops)
+    ]
     assert [(case, problem) for case, problem in zip(cases, wrong) if problem] == []
 
 
 def test_seal_killed_at_its_steps(approved, sealed, copy):
-    check_seal(approved, sealed, copy, [*(("kill", at) for at in SEAL), ("kill_after", "git commit")])
+    check_seal(
+        approved, sealed, copy, [*(("kill", at) for at in SEAL), ("kill_after", "git commit")]
+    )
 
 
 def test_sign_killed_before_and_after_it_writes(turned, copy):
     loop = copy(turned)
     words = ("sign", "approve", "--by", "continual", "--reason", "The gates passed.")
-    loop.continual(*words, code=-signal.SIGKILL, **loop.fault("kill", "sign", at="data/decision.yaml"))
-    assert loop.path("data/decision.yaml").read_bytes() == turned.path("data/decision.yaml").read_bytes()
+    loop.continual(
+        *words, code=-signal.SIGKILL, **loop.fault("kill", "sign", at="data/decision.yaml")
+    )
+    assert (
+        loop.path("data/decision.yaml").read_bytes()
+        == turned.path("data/decision.yaml").read_bytes()
+    )
     assert "decision   pending" in loop.continual("status", code=3).out
-    loop.continual(*words, code=-signal.SIGKILL, **loop.fault("kill_after", "sign", at="data/decision.yaml"))
+    loop.continual(
+        *words, code=-signal.SIGKILL, **loop.fault("kill_after", "sign", at="data/decision.yaml")
+    )
     assert "decision   approve by continual" in loop.continual("status", code=2).out
-    assert sorted(path.name for path in loop.path("data").iterdir()) == sorted(path.name for path in turned.path("data").iterdir())
+    assert sorted(path.name for path in loop.path("data").iterdir()) == sorted(
+        path.name for path in turned.path("data").iterdir()
+    )
 
 
 def test_a_stage_does_not_run_on_a_half_opened_iteration(sealed, copy):
     loop = copy(sealed)
-    loop.continual("open", code=-signal.SIGKILL, **loop.fault("kill", "open", at="data/iteration.yaml"))
+    loop.continual(
+        "open", code=-signal.SIGKILL, **loop.fault("kill", "open", at="data/iteration.yaml")
+    )
     said = loop.continual("stage", "monitor", code=5)
     assert "an `open` was interrupted" in said.err and "continual status" in said.err
 
@@ -144,11 +208,21 @@ def test_a_stage_does_not_run_on_a_half_opened_iteration(sealed, copy):
 def test_a_second_command_is_refused(turned, copy):
     loop = copy(turned)
     words = ("continual", "sign", "approve", "--by", "continual", "--reason", "Because.")
-    first = loop.begin(*words, log=loop.home / "first.log", **loop.fault("stop", "sign", at="data/decision.yaml"))
+    first = loop.begin(
+        *words, log=loop.home / "first.log", **loop.fault("stop", "sign", at="data/decision.yaml")
+    )
     pid = loop.stopped()
-    for command in (("status",), ("sign", "reject", "--by", "Ada", "--reason", "No."), ("seal",), ("run",)):
+    for command in (
+        ("status",),
+        ("sign", "reject", "--by", "Ada", "--reason", "No."),
+        ("seal",),
+        ("run",),
+    ):
         said = loop.continual(*command, code=75).err
-        assert f"another continual command is working in this project (process {pid})" in said and "wait until it has ended" in said
+        assert (
+            f"another continual command is working in this project (process {pid})" in said
+            and "wait until it has ended" in said
+        )
     go_on(pid)
     assert first.wait(60) == 0
     assert "decision   approve by continual" in loop.continual("status", code=2).out
@@ -156,11 +230,21 @@ def test_a_second_command_is_refused(turned, copy):
 
 def test_run_is_told_in_one_sentence_that_dvc_is_working(turned, copy):
     loop = copy(turned)
-    first = loop.begin("dvc", "repro", "--force", "--single-item", "monitor", log=loop.home / "first.log", **loop.fault("stop", "stage", "monitor", at=1))
+    first = loop.begin(
+        "dvc",
+        "repro",
+        "--force",
+        "--single-item",
+        "monitor",
+        log=loop.home / "first.log",
+        **loop.fault("stop", "stage", "monitor", at=1),
+    )
     pid = loop.stopped()
     for command in ("run", "status"):
         said = loop.continual(command, code=75).err
-        assert "another run is working in this project" in said and len(said.strip().splitlines()) == 2, said
+        assert (
+            "another run is working in this project" in said and len(said.strip().splitlines()) == 2
+        ), said
     go_on(pid)
     assert first.wait(60) == 0, (loop.home / "first.log").read_text()
     assert loop.everything() == turned.everything()
@@ -170,19 +254,36 @@ def test_run_is_told_in_one_sentence_that_dvc_is_working(turned, copy):
 SIGN = ("sign", "approve", "--by", "continual", "--reason", "Because.")
 
 
-@pytest.mark.parametrize(("station", "words", "at"), [
-    ("turned", SIGN, 1), ("approved", ("seal",), 1), ("approved", ("seal",), "seal.json"), ("sealed", ("open",), 1),
-    ("sealed", ("open",), "open.json"),
-])
+@pytest.mark.parametrize(
+    ("station", "words", "at"),
+    [
+        ("turned", SIGN, 1),
+        ("approved", ("seal",), 1),
+        ("approved", ("seal",), "seal.json"),
+        ("sealed", ("open",), 1),
+        ("sealed", ("open",), "open.json"),
+    ],
+)
 def test_a_full_disk_is_said_plainly_and_changes_nothing(station, words, at, request, copy):
     fixed = request.getfixturevalue(station)
     loop = copy(fixed)
     said = loop.continual(*words, code=1, **loop.fault("full", words[0], at=at))
     assert "No space left on device" in said.err and "free some space" in said.err
-    assert [name for name in different(loop, fixed) if not name.rsplit("/", 1)[-1].startswith(".") and "/." not in name] == []
+    assert [
+        name
+        for name in different(loop, fixed)
+        if not name.rsplit("/", 1)[-1].startswith(".") and "/." not in name
+    ] == []
     assert loop.git("tag") == fixed.git("tag")
     loop.continual(*words)  # there is space again
-    left = [name for name in loop.everything() if any(part.startswith(".") and part not in (".gitignore", ".dvcignore") for part in name.split("/"))]
+    left = [
+        name
+        for name in loop.everything()
+        if any(
+            part.startswith(".") and part not in (".gitignore", ".dvcignore")
+            for part in name.split("/")
+        )
+    ]
     assert left == []
 
 
@@ -190,7 +291,11 @@ def test_a_full_disk_in_a_stage_stops_the_run_plainly_and_loses_nothing(turned, 
     loop = copy(turned)
     loop.set(iterations="31")
     said = loop.continual("run", code=1, **loop.fault("full", "stage", "train", at=1))
-    assert len(said.err.strip().splitlines()) == 2 and ("found the disk full" in said.err or "train: cannot write" in said.err) and "free some space" in said.err
+    assert (
+        len(said.err.strip().splitlines()) == 2
+        and ("found the disk full" in said.err or "train: cannot write" in said.err)
+        and "free some space" in said.err
+    )
     loop.set(iterations="30")
     loop.dvc("repro")
     assert loop.everything() == turned.everything()
@@ -203,9 +308,15 @@ def test_a_truncated_source_is_named_and_nothing_moves(sealed, copy):
     loop.source.write_bytes(whole[: len(whole) // 2])
     for command in ("open", "run"):
         said = loop.continual(command, code=1).err
-        assert f"events.parquet is not a complete Parquet file ({len(whole) // 2:,} bytes)" in said and "deliver the file again" in said
+        assert (
+            f"events.parquet is not a complete Parquet file ({len(whole) // 2:,} bytes)" in said
+            and "deliver the file again" in said
+        )
     loop.source.write_bytes(b"")
-    assert "events.parquet is not a complete Parquet file (0 bytes)" in loop.continual("open", code=1).err
+    assert (
+        "events.parquet is not a complete Parquet file (0 bytes)"
+        in loop.continual("open", code=1).err
+    )
     assert different(loop, sealed) == []
 
 
@@ -223,20 +334,36 @@ def test_a_truncated_lock_is_named_and_the_remedy_works(turned, sealed, copy):
         lock = loop.path("dvc.lock")
         lock.write_text(lock.read_text()[: lock.stat().st_size // 2] + "\n  : :")
         said = loop.continual("run", "--until", "2024-02", code=5).err
-        assert "dvc.lock is broken" in said and "`git restore dvc.lock` (before the first seal: delete it), then `dvc repro`" in said
+        assert (
+            "dvc.lock is broken" in said
+            and "`git restore dvc.lock` (before the first seal: delete it), then `dvc repro`"
+            in said
+        )
         loop.run("git", "restore", "dvc.lock") if station is sealed else lock.unlink()
         loop.dvc("repro", "evaluate") if station is turned else None
         assert loop.dvc("status", "--json", "snapshot").out.startswith("{")
         assert station is sealed or loop.bytes("data/work") == turned.bytes("data/work")
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("params.yaml", ("status",)), ("data/iteration.yaml", ("status",)), ("data/decision.yaml", ("status",)), ("data/state/in/state.json", ("status",)),
-    ("data/steer.yaml", ("stage", "decide")), ("data/code.yaml", ("stage", "decide")), ("data/work/monitor/monitoring.json", ("stage", "decide")),
-])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("params.yaml", ("status",)),
+        ("data/iteration.yaml", ("status",)),
+        ("data/decision.yaml", ("status",)),
+        ("data/state/in/state.json", ("status",)),
+        ("data/steer.yaml", ("stage", "decide")),
+        ("data/code.yaml", ("stage", "decide")),
+        ("data/work/monitor/monitoring.json", ("stage", "decide")),
+    ],
+)
 def test_a_broken_small_file_is_named(turned, copy, name, words):
     loop = copy(turned)
     file = loop.path(name)
     file.write_text(file.read_text()[:40] + "\n {: [")
     said = loop.continual(*words, code=None)
-    assert said.code in (1, 5) and f"{name} is not" in said.err.replace(f"{loop.root}/", "") and "what to do" in said.err, said.err
+    assert (
+        said.code in (1, 5)
+        and f"{name} is not" in said.err.replace(f"{loop.root}/", "")
+        and "what to do" in said.err
+    ), said.err

@@ -6,29 +6,59 @@ from continual_nb.backtest.exact import fold
 from continual_nb.core.ingest import delivered
 from continual_nb.core.params import Params, read_yaml
 from continual_nb.core.sources import load
-from continual_nb.decisions.decision import Decision
+from continual_nb.decisions.signoff import Decision
 
 
 def records(loop, part: str) -> list[dict]:
     "One sealed answer of every iteration, oldest first."
-    return [json.loads((folder / "evidence" / part).read_text()) for folder in sorted(loop.path("reports").glob("0*"))]
+    return [
+        json.loads((folder / "evidence" / part).read_text())
+        for folder in sorted(loop.path("reports").glob("0*"))
+    ]
 
 
 def test_the_fold_gives_what_the_pipeline_gave(twice):
     params = Params.load(twice.path("params.yaml"))
     source = load(params.data.source, twice.root)
     sealed = records(twice, "outcome.json")
-    signatures = iter(sorted(twice.path("reports").glob("0*")))  # what people and the automatic signer have signed, in order
-    signer = lambda advice, champion, evidence, as_of: Decision.model_validate(read_yaml(next(signatures) / "evidence" / "decision.yaml")).model_copy(update={"evidence": evidence})
-    turns = fold(params, delivered(source, params.data), signer=signer, until=json.loads((sorted(twice.path("reports").glob("0*"))[-1] / "summary.json").read_text())["window"])
+    signatures = iter(
+        sorted(twice.path("reports").glob("0*"))
+    )  # what people and the automatic signer have signed, in order
+    signer = lambda advice, champion, evidence, as_of: Decision.model_validate(
+        read_yaml(next(signatures) / "evidence" / "decision.yaml")
+    ).model_copy(update={"evidence": evidence})
+    turns = fold(
+        params,
+        delivered(source, params.data),
+        signer=signer,
+        until=json.loads(
+            (sorted(twice.path("reports").glob("0*"))[-1] / "summary.json").read_text()
+        )["window"],
+    )
     assert len(turns) == len(sealed) >= 2
-    for part, name in (("monitoring", "monitoring.json"), ("proposal", "proposal.json"), ("composition", "composition.json"), ("training", "training.json"), ("evaluation", "evaluation.json")):
+    for part, name in (
+        ("monitoring", "monitoring.json"),
+        ("proposal", "proposal.json"),
+        ("composition", "composition.json"),
+        ("training", "training.json"),
+        ("evaluation", "evaluation.json"),
+    ):
         for turn, record in zip(turns, records(twice, name)):
-            assert json.loads(json.dumps(getattr(turn, part).to_dict())) == record, f"{part} of {turn.moment.name}"
-    for view, name in (("impact", "impact.json"), ("hindsight", "hindsight.json"), ("trust", "trust.json")):
+            assert json.loads(json.dumps(getattr(turn, part).to_dict())) == record, (
+                f"{part} of {turn.moment.name}"
+            )
+    for view, name in (
+        ("impact", "impact.json"),
+        ("hindsight", "hindsight.json"),
+        ("trust", "trust.json"),
+    ):
         for turn, record in zip(turns, records(twice, name)):
-            assert json.loads(getattr(turn.looking_back(params), view).to_json()) == record, f"{view} of {turn.moment.name}"
-    assert [turn.state.card.champion for turn in turns] == [outcome["champion"] for outcome in sealed]
+            assert json.loads(getattr(turn.looking_back(params), view).to_json()) == record, (
+                f"{view} of {turn.moment.name}"
+            )
+    assert [turn.state.card.champion for turn in turns] == [
+        outcome["champion"] for outcome in sealed
+    ]
     assert any(turn.outcome.answer == "promoted" for turn in turns)
 
 

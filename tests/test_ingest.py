@@ -5,7 +5,7 @@ import pandas as pd
 from continual_nb.core.ingest import delivered, ingest, snapshot
 from continual_nb.core.params import Data, Ingest
 from continual_nb.core.store import Store, rows_as_of
-from continual_nb.core.windows import Cadence, Moment
+from continual_nb.core.windows import Cadence, AsOf
 
 DATA = Data(source="orders", time="when", label="y", label_time="known", id="id", numeric=("a",))
 MONTHLY = Cadence("month")
@@ -22,13 +22,20 @@ class World:
         self.now = span.end
         raw = pd.DataFrame(rows, columns=["id", "when", "a", "y", "known"])
         arrival = snapshot(delivered(raw, DATA), DATA, MONTHLY, self.store(), span.end)
-        part, frames, findings = ingest(arrival, DATA, Ingest(), Moment(len(self.partitions) + 1, span, span.end, MONTHLY))
+        part, frames, findings = ingest(
+            arrival, DATA, Ingest(), AsOf(len(self.partitions) + 1, span, span.end, MONTHLY)
+        )
         self.frames[part.name] = frames
         self.partitions.append(part)
         return arrival
 
     def store(self) -> Store:
-        return Store(tuple(self.partitions), lambda part, file, columns: self.frames[part.name][file][columns] if columns else self.frames[part.name][file])
+        return Store(
+            tuple(self.partitions),
+            lambda part, file, columns: (
+                self.frames[part.name][file][columns] if columns else self.frames[part.name][file]
+            ),
+        )
 
     def label(self, name: str, as_of=None):
         rows = rows_as_of(self.store(), DATA, MONTHLY, as_of or self.now)
@@ -69,10 +76,19 @@ def test_a_label_keeps_its_time_where_it_could_not_have_been_seen_before():
 
 def test_labels_that_are_no_numbers_are_counted_when_they_are_told():
     data = DATA.model_copy(update={"task": "regression"})
-    raw = pd.DataFrame([("e1", "2024-01-10", 1.0, "3.5", "2024-01-12"), ("e2", "2024-01-11", 1.0, "a lot", "2024-01-12"), ("e3", "2024-01-12", 1.0, "", None),
-                        ("e4", "2024-01-13", 1.0, "many", "2024-03-01")], columns=["id", "when", "a", "y", "known"])
-    moment = Moment(1, MONTHLY.window("2024-01"), MONTHLY.window("2024-01").end, MONTHLY)
+    raw = pd.DataFrame(
+        [
+            ("e1", "2024-01-10", 1.0, "3.5", "2024-01-12"),
+            ("e2", "2024-01-11", 1.0, "a lot", "2024-01-12"),
+            ("e3", "2024-01-12", 1.0, "", None),
+            ("e4", "2024-01-13", 1.0, "many", "2024-03-01"),
+        ],
+        columns=["id", "when", "a", "y", "known"],
+    )
+    moment = AsOf(1, MONTHLY.window("2024-01"), MONTHLY.window("2024-01").end, MONTHLY)
     arrival = snapshot(delivered(raw, data), data, MONTHLY, Store((), None), moment.as_of)
-    assert (len(arrival.events), len(arrival.labels), arrival.unread) == (4, 1, 1), "what is told in March is not known in January"
+    assert (len(arrival.events), len(arrival.labels), arrival.unread) == (4, 1, 1), (
+        "what is told in March is not known in January"
+    )
     told = [finding.sentence for finding in ingest(arrival, data, Ingest(), moment)[2]]
     assert told == ["1 labels of new events are no numbers; these events count as unlabelled."]

@@ -57,7 +57,9 @@ def test_the_interval_of_independent_rows_is_students():
     found = interval_of_mean(values, None, 0.9)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.df == 24
-    assert found.sf(0.1) == pytest.approx(stats.ttest_1samp(values, 0.1, alternative="greater").pvalue)
+    assert found.sf(0.1) == pytest.approx(
+        stats.ttest_1samp(values, 0.1, alternative="greater").pvalue
+    )
 
 
 def test_the_interval_of_equal_clusters_is_that_of_their_means():
@@ -76,7 +78,9 @@ def test_few_values_are_an_answer():
     assert (same.low, same.high, same.sf(1.9), same.sf(2.0)) == (2.0, 2.0, 0.0, 1.0)
 
 
-@pytest.mark.parametrize("sizes", [np.full(30, 20), np.full(8, 50), np.r_[np.full(20, 5), 60, 80, 100]])
+@pytest.mark.parametrize(
+    "sizes", [np.full(30, 20), np.full(8, 50), np.r_[np.full(20, 5), 60, 80, 100]]
+)
 @pytest.mark.parametrize("spread", [0.0, 0.5])
 def test_coverage_with_clusters(sizes, spread):
     draw, trials, covered = np.random.default_rng(11), 1500, 0
@@ -91,11 +95,17 @@ def test_coverage_with_clusters(sizes, spread):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.floats(-100, 100), min_size=2, max_size=60), st.floats(-10, 10), st.floats(0.1, 10), st.integers(1, 12)
+    st.lists(st.floats(-100, 100), min_size=2, max_size=60),
+    st.floats(-10, 10),
+    st.floats(0.1, 10),
+    st.integers(1, 12),
 )
 def test_the_interval_moves_and_scales_with_the_values(values, shift, scale, every):
     values, cluster = np.array(values), np.arange(len(values)) % every
-    found, moved = interval_of_mean(values, cluster), interval_of_mean(values * scale + shift, cluster)
+    found, moved = (
+        interval_of_mean(values, cluster),
+        interval_of_mean(values * scale + shift, cluster),
+    )
     assert np.allclose(moved[:3], np.array(found[:3]) * scale + shift, atol=1e-6)
     assert found.low <= found.mean <= found.high
 
@@ -118,7 +128,9 @@ def test_measure_two_classes():
     found = measure(TWO, rows, two([0.9, 0.2, 0.4, 0.3, 0.5]))
     assert found.rows == 4 and found.notes == ()
     assert list(found.values) == ["accuracy", "auc", "brier", "positive_share"]
-    assert found.values == pytest.approx({"accuracy": 0.75, "auc": 1.0, "brier": 0.125, "positive_share": 0.5})
+    assert found.values == pytest.approx(
+        {"accuracy": 0.75, "auc": 1.0, "brier": 0.125, "positive_share": 0.5}
+    )
     assert found.loss_low < found.loss < found.loss_high
     assert found.baseline_loss == pytest.approx(math.log(2))
     assert found.skill == pytest.approx(1 - found.loss / math.log(2))
@@ -141,11 +153,14 @@ def test_one_class_is_undefined_not_a_half():
     assert any("auc undefined: one class" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("data, said, names", [
-    (TWO, two(np.empty(0)), ["accuracy", "auc", "brier", "positive_share"]),
-    (TWO, says(np.empty((0, 3)), ("a", "b", "c")), ["accuracy", "auc", "brier"]),
-    (NUMBERS, Predictions(np.empty(0), None, ()), ["mae", "rmse", "r2"]),
-])
+@pytest.mark.parametrize(
+    "data, said, names",
+    [
+        (TWO, two(np.empty(0)), ["accuracy", "auc", "brier", "positive_share"]),
+        (TWO, says(np.empty((0, 3)), ("a", "b", "c")), ["accuracy", "auc", "brier"]),
+        (NUMBERS, Predictions(np.empty(0), None, ()), ["mae", "rmse", "r2"]),
+    ],
+)
 def test_no_rows_is_an_answer(data, said, names):
     found = measure(data, happened(["1"]).head(0), said)
     assert (found.rows, found.loss, found.skill) == (0, None, None)
@@ -173,12 +188,16 @@ def test_regression():
     found = measure(NUMBERS, rows, Predictions(np.array([0.0, 2.0, 1.0]), None, ()))
     assert found.values == pytest.approx({"mae": 1.0, "rmse": math.sqrt(3), "r2": 1 - 3 / (8 / 3)})
     assert found.baseline_loss == pytest.approx(4 / 3)
-    flat = measure(NUMBERS, happened(np.array([1.0, 1.0])), Predictions(np.array([1.0, 1.0]), None, ()))
+    flat = measure(
+        NUMBERS, happened(np.array([1.0, 1.0])), Predictions(np.array([1.0, 1.0]), None, ())
+    )
     assert flat.values["r2"] is None and flat.skill is None and len(flat.notes) == 2
 
 
 def test_days_are_utc_days():
-    time = pd.Series(pd.to_datetime(["2024-01-01T23:59Z", "2024-01-02T00:00Z", "2024-01-02T23:00Z"]))
+    time = pd.Series(
+        pd.to_datetime(["2024-01-01T23:59Z", "2024-01-02T00:00Z", "2024-01-02T23:00Z"])
+    )
     assert np.diff(days(pd.DataFrame({"event_time": time}))).tolist() == [1, 0]
     east = pd.DataFrame({"event_time": time.dt.tz_convert("Asia/Tokyo")})
     assert days(east).tolist() == days(pd.DataFrame({"event_time": time})).tolist()

@@ -12,32 +12,61 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continual_nb.core.files import ContinualError, sha256
-from continual_nb.core.models import CATEGORIES, Model, dump, estimator, features, fit, load, predict
+from continual_nb.core.models import (
+    CATEGORIES,
+    Model,
+    dump,
+    estimator,
+    features,
+    fit,
+    load,
+    predict,
+)
 from continual_nb.core.params import Data, Train
 
 MODELS = ("boosting", "linear")
 DATA = Data(
-    source="x", time="t", label="y", numeric=("a", "b"), categorical=("c",), text=("words",), slices=("c",)
+    source="x",
+    time="t",
+    label="y",
+    numeric=("a", "b"),
+    categorical=("c",),
+    text=("words",),
+    slices=("c",),
 )
 SMALL = {"iterations": 15}
 
 
 def world(n=300, seed=0, task="classification", classes=("no", "yes"), data=DATA):
     draw = np.random.default_rng(seed)
-    frame = {name: np.where(draw.random(n) < 0.1, np.nan, draw.normal(size=n)) for name in data.numeric}
-    frame |= {name: pd.Series(draw.choice(["u", "v", "w", None], n), dtype="str") for name in data.categorical}
-    frame |= {name: pd.Series(draw.choice(["late crew", "fine", "", None], n), dtype="str") for name in data.text}
+    frame = {
+        name: np.where(draw.random(n) < 0.1, np.nan, draw.normal(size=n)) for name in data.numeric
+    }
+    frame |= {
+        name: pd.Series(draw.choice(["u", "v", "w", None], n), dtype="str")
+        for name in data.categorical
+    }
+    frame |= {
+        name: pd.Series(draw.choice(["late crew", "fine", "", None], n), dtype="str")
+        for name in data.text
+    }
     if task == "regression":
         label = np.nan_to_num(frame["a"]) + draw.normal(size=n)
     else:
-        code = np.digitize(np.nan_to_num(frame["a"]) + draw.normal(size=n), np.linspace(-1, 1, len(classes) - 1))
+        code = np.digitize(
+            np.nan_to_num(frame["a"]) + draw.normal(size=n), np.linspace(-1, 1, len(classes) - 1)
+        )
         label = pd.Series(np.array(classes)[code], dtype="str")
     time = pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC", unit="us")
-    return pd.DataFrame({"event_id": [f"e{i:04d}" for i in range(n)], "event_time": time, "label": label, **frame})
+    return pd.DataFrame(
+        {"event_id": [f"e{i:04d}" for i in range(n)], "event_time": time, "label": label, **frame}
+    )
 
 
 def learned(model="boosting", rows=None, data=DATA):
-    return fit(estimator(data, Train(model=model, **SMALL)), world() if rows is None else rows, data)
+    return fit(
+        estimator(data, Train(model=model, **SMALL)), world() if rows is None else rows, data
+    )
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -62,10 +91,16 @@ def test_equal_bytes_in_another_process_whatever_threads_and_hash_seed(tmp_path,
     here = {name: learned(name) for name in MODELS}
     for name, made in here.items():
         (tmp_path / name).write_bytes(made.content)
-    settings = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
+    settings = {
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "PYTHONHASHSEED": threads,
+    }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, os.path.dirname(__file__), str(tmp_path)],
-        env={**os.environ, **settings}, capture_output=True, text=True,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [made.hash for made in here.values()]
@@ -74,7 +109,9 @@ def test_equal_bytes_in_another_process_whatever_threads_and_hash_seed(tmp_path,
 def test_a_round_trip_keeps_bytes_and_predictions(model):
     same = load(model.content, model.hash)
     assert dump(same.pipeline) == model.content
-    assert np.array_equal(predict(same, world(seed=1), DATA).proba, predict(model, world(seed=1), DATA).proba)
+    assert np.array_equal(
+        predict(same, world(seed=1), DATA).proba, predict(model, world(seed=1), DATA).proba
+    )
 
 
 def test_other_rows_give_other_bytes():
@@ -113,7 +150,9 @@ def test_load_refuses_foreign_types_and_functions(inside):
 def test_strange_rows_are_predicted(model):
     rows = world(40, seed=3)
     strange = rows.assign(
-        a=np.inf, b=np.nan, c=pd.Series(["never seen"] * 40, dtype="str"),
+        a=np.inf,
+        b=np.nan,
+        c=pd.Series(["never seen"] * 40, dtype="str"),
         words=pd.Series([None, "", "!!!", "über 日本"] * 10, dtype="str"),
     )
     said = predict(model, strange, DATA)
@@ -176,7 +215,9 @@ def test_score_is_the_chance_of_the_positive_class(model):
 def test_training_that_teaches_nothing_is_named():
     rows = world()
     for bad, words in (
-        (rows[rows["label"] == "yes"], "'yes'"), (rows.head(0), "0 labelled rows"), (rows.head(5), "5 labelled rows"),
+        (rows[rows["label"] == "yes"], "'yes'"),
+        (rows.head(0), "0 labelled rows"),
+        (rows.head(5), "5 labelled rows"),
         (rows.assign(label=pd.Series([None] * 300, dtype="str")), "0 labelled rows"),
     ):
         with pytest.raises(ContinualError, match=words):
@@ -223,7 +264,9 @@ BY_NAME = {name: learned(name) for name in MODELS}
 def test_a_prediction_depends_on_its_row_alone(order, name):
     rows = world(30, seed=6)
     said = predict(BY_NAME[name], rows, DATA).proba
-    assert np.allclose(predict(BY_NAME[name], rows.iloc[order], DATA).proba, said[order], rtol=0, atol=1e-12)
+    assert np.allclose(
+        predict(BY_NAME[name], rows.iloc[order], DATA).proba, said[order], rtol=0, atol=1e-12
+    )
 
 
 TEXT = st.one_of(st.none(), st.text(max_size=12))
@@ -231,11 +274,14 @@ TEXT = st.one_of(st.none(), st.text(max_size=12))
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.tuples(st.floats(width=64), TEXT, TEXT), min_size=1, max_size=8), st.sampled_from(MODELS)
+    st.lists(st.tuples(st.floats(width=64), TEXT, TEXT), min_size=1, max_size=8),
+    st.sampled_from(MODELS),
 )
 def test_any_values_are_predicted(values, name):
     a, c, words = zip(*values)
-    rows = pd.DataFrame({"a": a, "b": a, "c": pd.Series(c, dtype="str"), "words": pd.Series(words, dtype="str")})
+    rows = pd.DataFrame(
+        {"a": a, "b": a, "c": pd.Series(c, dtype="str"), "words": pd.Series(words, dtype="str")}
+    )
     assert not features(rows, DATA)["words"].isna().any()
     said = predict(BY_NAME[name], rows, DATA)
     assert np.isfinite(said.proba).all() and set(said.answer) <= {"no", "yes"}

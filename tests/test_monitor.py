@@ -12,7 +12,8 @@ from continual_nb.core.metrics import Metrics, measure
 from continual_nb.core.models import estimator, fit, predict
 from continual_nb.core.params import Data, Monitor, Train
 from continual_nb.monitoring.monitor import monitor, tolerated
-from continual_nb.monitoring.profile import column_profile, profile
+from continual_nb.monitoring.detectors.fit import fit_reference
+from continual_nb.monitoring.profiles.profile import column_profile
 from continual_nb.monitoring.result import Monitoring
 
 DATA = Data(
@@ -42,7 +43,9 @@ def month(k, n=1500, effect=1.5):
     frame["remark"] = rng.choice(["fine", "a bit late", "rain and wind"], n)
     frame["label"] = (rng.random(n) < 1 / (1 + np.exp(1 - effect * frame["rain"]))).astype(int)
     made = pd.DataFrame(frame).astype({c: "str" for c in ("carrier", "port", "remark", "label")})
-    made["event_time"] = (start + pd.to_timedelta(np.sort(rng.uniform(0, 28 * 86400, n)), "s")).as_unit("us")
+    made["event_time"] = (
+        start + pd.to_timedelta(np.sort(rng.uniform(0, 28 * 86400, n)), "s")
+    ).as_unit("us")
     made["label_time"] = made["event_time"]
     return made.assign(window=f"{start:%Y-%m}", event_id=[f"{k}-{i}" for i in range(n)])
 
@@ -61,10 +64,12 @@ def world():
         "as_of": NOW,
         "earlier": month(6)[:0],
         "mature_before": NOW,
-        "reference": profile(DATA, MONITOR, history, 1),
+        "reference": fit_reference(DATA, MONITOR, history, 1),
         "champion": champion,
         "accepted": measure(DATA, seventh, said),
-        "prediction_reference": column_profile(said.score(DATA), "numeric", None, MONITOR, "prediction"),
+        "prediction_reference": column_profile(
+            said.score(DATA), "numeric", None, MONITOR, "prediction"
+        ),
         "recorded": (),
         "findings": (),
     }
@@ -78,12 +83,17 @@ def test_a_quiet_window_is_quiet():
     made = look(month(7))
     assert made.answer == "watched" and made.incidents == () and made.findings == ()
     assert all(c.verdict in ("stable", "inconclusive") for c in made.columns)
-    assert Monitoring.model_validate(made.to_dict()) == made and made.to_json() == look(month(7)).to_json()
+    assert (
+        Monitoring.model_validate(made.to_dict()) == made
+        and made.to_json() == look(month(7)).to_json()
+    )
 
 
 def test_quiet_windows_stay_quiet():
     found = [look(month(100 + k, n=400)).incidents for k in range(40)]
-    assert all([i.title for i in incidents if i.title == "Volume"] for incidents in found)  # a quarter of the usual rows is told
+    assert all(
+        [i.title for i in incidents if i.title == "Volume"] for incidents in found
+    )  # a quarter of the usual rows is told
     loud = sum(any(i.title != "Volume" for i in incidents) for incidents in found)
     assert loud <= 5  # .05 for drift and quality together, .025 for harm
 
@@ -92,7 +102,9 @@ def test_missing_jump_is_one_incident():
     rows = month(7)
     rows.loc[np.random.default_rng(0).random(len(rows)) < 0.5, "wind"] = np.nan
     made = look(rows)
-    assert [(i.kind, i.severity, i.columns) for i in made.incidents] == [("quality", "look", ("wind",))]
+    assert [(i.kind, i.severity, i.columns) for i in made.incidents] == [
+        ("quality", "look", ("wind",))
+    ]
     assert [f.rule for f in made.findings] == ["missing jump"]
 
 
@@ -137,20 +149,42 @@ def uneven(k: int, at: float, n: int = 4000, honest: bool = True) -> pd.DataFram
 
 
 def test_events_that_are_harder_to_guess_for_anybody_are_no_harm():
-    history = pd.concat([uneven(k, at) for k, at in enumerate((-4, -3, -2, -1, 0, 1))], ignore_index=True)
+    history = pd.concat(
+        [uneven(k, at) for k, at in enumerate((-4, -3, -2, -1, 0, 1))], ignore_index=True
+    )
     champion = fit(estimator(DATA, Train(model="linear")), history, DATA)
     easy = uneven(6, -2)
     accepted = measure(DATA, easy, predict(champion, easy, DATA))
-    known = {"champion": champion, "accepted": accepted, "reference": profile(DATA, MONITOR, history, 1), "prediction_reference": None}
+    known = {
+        "champion": champion,
+        "accepted": accepted,
+        "reference": fit_reference(DATA, MONITOR, history, 1),
+        "prediction_reference": None,
+    }
     hard, wrong = (look(uneven(7, 0, honest=honest), **known) for honest in (True, False))
     assert hard.performance.values["brier"] > 1.8 * accepted.values["brier"]
     assert not any(i.severity == "harm" for i in hard.incidents)
     assert any(i.severity == "harm" for i in wrong.incidents)
 
 
-@given(brier=st.floats(0.01, 0.25), before=st.floats(0.02, 0.98), share=st.floats(0, 1), tolerance=st.floats(0, 0.2))
-def test_what_is_tolerated_never_shrinks_and_grows_with_what_a_constant_answer_errs(brier, before, share, tolerance):
-    accepted = Metrics(rows=900, loss=0.4, loss_low=0.3, loss_high=0.5, baseline_loss=0.6, skill=0.3, values={"brier": brier, "positive_share": before})
+@given(
+    brier=st.floats(0.01, 0.25),
+    before=st.floats(0.02, 0.98),
+    share=st.floats(0, 1),
+    tolerance=st.floats(0, 0.2),
+)
+def test_what_is_tolerated_never_shrinks_and_grows_with_what_a_constant_answer_errs(
+    brier, before, share, tolerance
+):
+    accepted = Metrics(
+        rows=900,
+        loss=0.4,
+        loss_low=0.3,
+        loss_high=0.5,
+        baseline_loss=0.6,
+        skill=0.3,
+        values={"brier": brier, "positive_share": before},
+    )
     same, now, half = (tolerated(accepted, part, tolerance) for part in (before, share, 0.5))
     assert brier < same <= now + 1e-12 <= half + 2e-12 and half <= 0.99
 
@@ -170,8 +204,8 @@ def test_new_and_vanished_levels():
 
 
 def test_a_million_rows_far_from_relevance():
-    from continual_nb.monitoring.drift import judge
-    from continual_nb.monitoring.profile import ColumnProfile
+    from continual_nb.monitoring.detectors.univariate import compare_columns
+    from continual_nb.monitoring.profiles.profile import ColumnProfile
 
     rng = np.random.default_rng(0)
     made = ColumnProfile(
@@ -181,7 +215,9 @@ def test_a_million_rows_far_from_relevance():
         distinct=2,
         counts=tuple((*map(int, rng.multinomial(10**6, [0.5, 0.5])), 0, 0) for _ in range(6)),
     )
-    answer = judge([made], [np.array([*rng.multinomial(10**6, [0.504, 0.496]), 0, 0])], MONITOR)[0]
+    answer = compare_columns(
+        [made], [np.array([*rng.multinomial(10**6, [0.504, 0.496]), 0, 0])], MONITOR
+    )[0]
     assert answer.verdict == "stable"
 
 
@@ -214,7 +250,9 @@ def test_empty_windows_have_an_answer(other, answer):
 @pytest.mark.parametrize("n", [1, 2, 29, 30])
 def test_few_rows_are_inconclusive(n):
     made = look(month(7)[:n])
-    assert {c.verdict for c in made.columns} <= {"inconclusive", "not testable"} and {i.title for i in made.incidents} <= {"Volume"}
+    assert {c.verdict for c in made.columns} <= {"inconclusive", "not testable"} and {
+        i.title for i in made.incidents
+    } <= {"Volume"}
 
 
 def test_everything_missing():
@@ -231,15 +269,18 @@ def test_everything_missing():
 def test_a_reference_without_values():
     rows = month(5)
     rows["wind"] = np.nan
-    made = look(month(7), reference=profile(DATA, MONITOR, rows[:0], 1))
+    made = look(month(7), reference=fit_reference(DATA, MONITOR, rows[:0], 1))
     assert {c.verdict for c in made.columns if c.role != "prediction"} == {"not testable"}
-    look(month(7), reference=profile(DATA, MONITOR, rows, 1))
+    look(month(7), reference=fit_reference(DATA, MONITOR, rows, 1))
 
 
 def test_a_column_that_the_reference_lacks():
     reference = world()["reference"]
     made = look(month(7), reference=reference.model_copy(update={"columns": reference.columns[1:]}))
-    assert made.columns[0].verdict == "not testable" and made.columns[0].note == "no rows in the reference"
+    assert (
+        made.columns[0].verdict == "not testable"
+        and made.columns[0].note == "no rows in the reference"
+    )
 
 
 def test_regression():
@@ -262,8 +303,10 @@ def test_regression():
     known = world() | {
         "champion": champion,
         "accepted": measure(data, rows[1], said),
-        "reference": profile(data, MONITOR, rows[2], 1),
-        "prediction_reference": column_profile(said.score(data), "numeric", None, MONITOR, "prediction"),
+        "reference": fit_reference(data, MONITOR, rows[2], 1),
+        "prediction_reference": column_profile(
+            said.score(data), "numeric", None, MONITOR, "prediction"
+        ),
     }
     made = monitor(data, MONITOR, rows=rows[7].assign(label=rows[7]["label"] * -1), **known)
     assert made.incidents[0].severity == "harm" and made.section().pictures
@@ -293,14 +336,16 @@ def frames(draw):
     frame["event_time"] = pd.date_range(
         "2013-08-01", periods=n * times, freq="h", tz="UTC", unit="us"
     ).to_series(index=range(n * times))
-    frame["window"] = column(st.sampled_from(["2013-07", "2013-08"]), "str").sort_values(ignore_index=True)
+    frame["window"] = column(st.sampled_from(["2013-07", "2013-08"]), "str").sort_values(
+        ignore_index=True
+    )
     return pd.DataFrame(frame)
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(frames(), frames(), st.booleans())
 def test_any_two_frames_have_a_verdict_for_every_column(reference, window, served):
-    known = {"reference": profile(DATA, MONITOR, reference, 1), "earlier": reference}
+    known = {"reference": fit_reference(DATA, MONITOR, reference, 1), "earlier": reference}
     made = look(window, **known, **({} if served else {"champion": None, "accepted": None}))
     assert len(made.columns) == len(DATA.features) + 1 + served
     assert {c.verdict for c in made.columns} <= VERDICTS
@@ -333,7 +378,7 @@ def test_verdicts_survive_rescaling_and_relabelling(seed, shift):
     answers = [
         [
             (c.verdict, c.effect, c.p_value)
-            for c in look(w, reference=profile(DATA, MONITOR, h, 1), champion=None).columns
+            for c in look(w, reference=fit_reference(DATA, MONITOR, h, 1), champion=None).columns
         ]
         for h, w in ((history, window), (other(history), other(window)))
     ]

@@ -10,13 +10,28 @@ from hypothesis import strategies as st
 
 from continual_nb.core.params import Data, Monitor
 from continual_nb.monitoring.budget import bet, e_value, gather
-from continual_nb.monitoring.causes import hotelling, split_loss
+from continual_nb.monitoring.diagnosis.causes import hotelling, split_loss
 from continual_nb.monitoring.certificate import certificate
-from continual_nb.monitoring.estimate import corrected, estimate, mixture, shares
-from continual_nb.monitoring.incidents import Incident, tickets
-from continual_nb.monitoring.joint import fit_joint, fourier, joint, mmd, tell_apart, waves
-from continual_nb.monitoring.profile import BUCKETS, Profile, between, bucket, column_profile, counts, on_cells, profile
-from continual_nb.monitoring.quality import units
+from continual_nb.monitoring.diagnosis.estimate import corrected, estimate, mixture, shares
+from continual_nb.monitoring.diagnosis.incidents import Incident, tickets
+from continual_nb.monitoring.detectors.joint import (
+    fit_joint,
+    fourier,
+    joint,
+    mmd,
+    domain_classifier,
+    waves,
+)
+from continual_nb.monitoring.detectors.fit import fit_reference
+from continual_nb.monitoring.profiles.profile import (
+    BUCKETS,
+    between,
+    bucket,
+    column_profile,
+    counts,
+)
+from continual_nb.monitoring.profiles.reference import Profile, on_cells
+from continual_nb.monitoring.detectors.quality import units
 
 PLAIN = Monitor(min_effect=0.0)
 DATA = Data(source="-", time="t", label="y", numeric=("x",), categorical=("c", "city"))
@@ -24,24 +39,39 @@ DATA = Data(source="-", time="t", label="y", numeric=("x",), categorical=("c", "
 
 def rows(n, seed, names=("a", "b")):
     rng = np.random.default_rng(seed)
-    return pd.DataFrame({"x": np.where(rng.random(n) < 0.3, 0, rng.normal(size=n)), "c": pd.Series(rng.choice(["u", "v", None], n), dtype="str"),
-                         "city": pd.Series(rng.integers(0, 400, n)).astype("str"), "label": pd.Series(rng.choice(["0", "1"], n), dtype="str"), "window": rng.choice(list(names), n)})
+    return pd.DataFrame(
+        {
+            "x": np.where(rng.random(n) < 0.3, 0, rng.normal(size=n)),
+            "c": pd.Series(rng.choice(["u", "v", None], n), dtype="str"),
+            "city": pd.Series(rng.integers(0, 400, n)).astype("str"),
+            "label": pd.Series(rng.choice(["0", "1"], n), dtype="str"),
+            "window": rng.choice(list(names), n),
+        }
+    )
 
 
 @settings(deadline=None, max_examples=80)
-@given(st.lists(st.floats(), max_size=200), st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9, unique=True))
+@given(
+    st.lists(st.floats(), max_size=200),
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=9, unique=True),
+)
 def test_the_fast_path_counts_as_searchsorted_does(values, edges):
     values, edges = np.array(values, dtype=float), np.unique(edges)
     cell = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values))
-    assert between(values, edges, block=16).tolist() == np.bincount(cell, minlength=len(edges) + 2).tolist()
+    assert (
+        between(values, edges, block=16).tolist()
+        == np.bincount(cell, minlength=len(edges) + 2).tolist()
+    )
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 1000))
 def test_profiles_add_up(n, m, seed):
-    known = profile(DATA, Monitor(), rows(500, 1), 1)
+    known = fit_reference(DATA, Monitor(), rows(500, 1), 1)
     a, b = rows(n, seed), rows(m, seed + 1)
-    one = lambda part, name: on_cells(known, {**{c: part[c] for c in ("x", "c", "city")}, "y": part["label"]}, name)
+    one = lambda part, name: on_cells(
+        known, {**{c: part[c] for c in ("x", "c", "city")}, "y": part["label"]}, name
+    )
     both = one(pd.concat([a, b], ignore_index=True), "w")
     assert one(a, "w") + one(b, "w") == both
     assert (one(a, "p") + one(b, "q")).windows == ("p", "q")
@@ -53,19 +83,25 @@ def test_dictionary_coded_columns_count_the_same():
     for name in ("c", "city"):
         made = column_profile(part[name], "categorical", None, Monitor())
         coded = part[name].astype("category")
-        assert column_profile(coded, "categorical", None, Monitor()) == made and (counts(made, coded) == counts(made, part[name])).all()
+        assert (
+            column_profile(coded, "categorical", None, Monitor()) == made
+            and (counts(made, coded) == counts(made, part[name])).all()
+        )
     assert 0 <= bucket("ä", BUCKETS) < BUCKETS
 
 
 def test_engine_counts_as_numpy_does(tmp_path):
     duckdb = pytest.importorskip("duckdb")
-    from continual_nb.monitoring.engine import counted, parquet_profile
+    from continual_nb.monitoring.profiles.engine import counted, parquet_profile
 
     part = rows(3000, 4)
     part.loc[:3, "x"] = [np.nan, np.inf, -np.inf, 0.0]
-    known = profile(DATA, Monitor(), rows(2000, 5), 1)
+    known = fit_reference(DATA, Monitor(), rows(2000, 5), 1)
     here = {c.column: counts(c, part[c.column]).tolist() for c in known.columns[:3]}
-    assert counted(part, known.columns[:3]) == here and counted(duckdb.from_df(part.drop(columns="window")), known.columns[:3]) == here
+    assert (
+        counted(part, known.columns[:3]) == here
+        and counted(duckdb.from_df(part.drop(columns="window")), known.columns[:3]) == here
+    )
     for i in range(2):
         part[i::2].to_parquet(tmp_path / f"{i}.parquet")
     told = parquet_profile(tmp_path / "*.parquet", known, "w")
@@ -73,9 +109,14 @@ def test_engine_counts_as_numpy_does(tmp_path):
 
 
 def test_hotelling_by_hand():
-    a, b = np.array([[0.0, 0], [2, 0], [0, 2], [2, 2]]), np.array([[1.0, 1], [3, 1], [1, 3], [3, 3]])
+    a, b = (
+        np.array([[0.0, 0], [2, 0], [0, 2], [2, 2]]),
+        np.array([[1.0, 1], [3, 1], [1, 3], [3, 3]]),
+    )
     statistic, df, scale = hotelling(a, b)
-    assert (df, scale) == (2, 2.0) and statistic == pytest.approx(2 * (1 / (4 / 3) * 2) * (8 - 2 - 3) / 6)
+    assert (df, scale) == (2, 2.0) and statistic == pytest.approx(
+        2 * (1 / (4 / 3) * 2) * (8 - 2 - 3) / 6
+    )
 
 
 def wide(n, seed, r=0.5):
@@ -89,20 +130,35 @@ KINDS = dict.fromkeys("vwxyz", "numeric") | {"k": "categorical"}
 
 
 def test_the_joint_test_keeps_its_size():
-    rate = np.mean([joint(fit_joint(wide(500, 2 * s), KINDS), wide(400, 2 * s + 1), PLAIN, floor=0).verdict == "drifted" for s in range(200)])
+    rate = np.mean(
+        [
+            joint(fit_joint(wide(500, 2 * s), KINDS), wide(400, 2 * s + 1), PLAIN, floor=0).verdict
+            == "drifted"
+            for s in range(200)
+        ]
+    )
     assert rate <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
 
 
 def test_the_joint_test_does_not_depend_on_the_order_of_columns():
     a, b = wide(800, 1), wide(700, 2, r=0.0)
     turned = dict(reversed(KINDS.items()))
-    one, two = joint(fit_joint(a, KINDS), b, PLAIN, floor=0), joint(fit_joint(a, turned), b, PLAIN, floor=0)
-    assert one.effect == pytest.approx(two.effect, rel=1e-3) and one.verdict == two.verdict == "drifted" and set(one.pair) == {"v", "w"}
-    assert waves(["a", "b"], 8, 1.0)[1].tolist() == waves(["b"], 8, 1.0)[0].tolist() and fourier(np.zeros((2, 1)), np.zeros((1, 3))).shape == (2, 6)
+    one, two = (
+        joint(fit_joint(a, KINDS), b, PLAIN, floor=0),
+        joint(fit_joint(a, turned), b, PLAIN, floor=0),
+    )
+    assert (
+        one.effect == pytest.approx(two.effect, rel=1e-3)
+        and one.verdict == two.verdict == "drifted"
+        and set(one.pair) == {"v", "w"}
+    )
+    assert waves(["a", "b"], 8, 1.0)[1].tolist() == waves(["b"], 8, 1.0)[0].tolist() and fourier(
+        np.zeros((2, 1)), np.zeros((1, 3))
+    ).shape == (2, 6)
 
 
 def test_a_classifier_that_cannot_tell_says_so():
-    told = tell_apart(wide(600, 1), wide(600, 2), KINDS)
+    told = domain_classifier(wide(600, 1), wide(600, 2), KINDS)
     assert told.p_value > 0.01 and 0.4 < told.auc < 0.6
 
 
@@ -110,16 +166,37 @@ def test_mmd_counts_itself_among_the_permutations():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(150, 3)), rng.normal(1, 1, (120, 3))
     square = ((np.concatenate([a, b])[:, None] - np.concatenate([a, b])) ** 2).sum(axis=2)
-    assert mmd(a, b, 50)[1] == pytest.approx(1 / 51) and mmd(a, b, 50, tile=32)[0] == pytest.approx(mmd(a, b, 50)[0], rel=1e-4) and square.shape == (270, 270)
-    assert np.mean([mmd(rng.normal(size=(40, 2)), rng.normal(size=(40, 2)), 19)[1] <= 0.05 for _ in range(200)]) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
+    assert (
+        mmd(a, b, 50)[1] == pytest.approx(1 / 51)
+        and mmd(a, b, 50, tile=32)[0] == pytest.approx(mmd(a, b, 50)[0], rel=1e-4)
+        and square.shape == (270, 270)
+    )
+    assert np.mean(
+        [mmd(rng.normal(size=(40, 2)), rng.normal(size=(40, 2)), 19)[1] <= 0.05 for _ in range(200)]
+    ) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.dictionaries(st.sampled_from("abcdef"), st.one_of(st.none(), st.floats(0, 1)), max_size=6), st.floats(0.1, 12), st.sampled_from([1, 4, 12, 52, 365]))
+@given(
+    st.dictionaries(st.sampled_from("abcdef"), st.one_of(st.none(), st.floats(0, 1)), max_size=6),
+    st.floats(0.1, 12),
+    st.sampled_from([1, 4, 12, 52, 365]),
+)
 def test_evidence_is_reset_by_an_alarm_and_kept_otherwise(p_values, budget, windows):
     told = gather(p_values, {"a": 2.0}, budget, windows)
-    assert told.monitors == len(p_values) and set(told.carried) <= {n for n, p in p_values.items() if p is not None}
-    assert all(v == 0 for v in told.by.values()) if told.fired else told.by.get("a", 0) == (pytest.approx(3 * e_value(p_values["a"])) if p_values.get("a") is not None else told.by.get("a", 0))
+    assert told.monitors == len(p_values) and set(told.carried) <= {
+        n for n, p in p_values.items() if p is not None
+    }
+    assert (
+        all(v == 0 for v in told.by.values())
+        if told.fired
+        else told.by.get("a", 0)
+        == (
+            pytest.approx(3 * e_value(p_values["a"]))
+            if p_values.get("a") is not None
+            else told.by.get("a", 0)
+        )
+    )
 
 
 def test_the_budget_does_not_grow_with_monitors():
@@ -134,13 +211,18 @@ def test_the_budget_does_not_grow_with_monitors():
 
 def test_betting_is_fair():
     rng = np.random.default_rng(2)
-    assert np.mean([bet(rng.random(400) < 0.3, 0.3) for _ in range(2000)]) <= 1.3 and bet(np.zeros(0), 0.3) == 1.0
+    assert (
+        np.mean([bet(rng.random(400) < 0.3, 0.3) for _ in range(2000)]) <= 1.3
+        and bet(np.zeros(0), 0.3) == 1.0
+    )
 
 
 def test_shares_by_hand():
     p = np.repeat([0.2, 0.8], [500, 500])
     now = shares(p, 0.5)
-    assert now == pytest.approx(0.5, abs=1e-4) and corrected(np.array([0.5]), 0.5, 0.9)[0] == pytest.approx(0.9)
+    assert now == pytest.approx(0.5, abs=1e-4) and corrected(np.array([0.5]), 0.5, 0.9)[
+        0
+    ] == pytest.approx(0.9)
     assert estimate(np.zeros(0)) is None and estimate(p, share_before=None) is None
 
 
@@ -162,12 +244,27 @@ def test_the_mixture_test_keeps_its_size():
 @given(st.integers(2, 40), st.integers(0, 1000))
 def test_parts_add_up(n, seed):
     rng = np.random.default_rng(seed)
-    told, losses, label = ([rng.uniform(0.01, 0.99, n), rng.uniform(0.01, 0.99, n)] for _ in range(1)).__next__(), [rng.exponential(size=n), rng.exponential(size=n)], [rng.integers(0, 3, n), rng.integers(0, 3, n)]
+    told, losses, label = (
+        ([rng.uniform(0.01, 0.99, n), rng.uniform(0.01, 0.99, n)] for _ in range(1)).__next__(),
+        [rng.exponential(size=n), rng.exponential(size=n)],
+        [rng.integers(0, 3, n), rng.integers(0, 3, n)],
+    )
     parts = split_loss(told, losses, label)
-    assert parts.total == pytest.approx(parts.covariate + parts.concept + parts.label_shift, abs=1e-6)
+    assert parts.total == pytest.approx(
+        parts.covariate + parts.concept + parts.label_shift, abs=1e-6
+    )
 
 
-@pytest.mark.parametrize("change, found", [(lambda x: 1.609344 * x, True), (lambda x: x / 1000, True), (lambda x: 2 * x, False), (lambda x: x + 100, False), (lambda x: x, False)])
+@pytest.mark.parametrize(
+    "change, found",
+    [
+        (lambda x: 1.609344 * x, True),
+        (lambda x: x / 1000, True),
+        (lambda x: 2 * x, False),
+        (lambda x: x + 100, False),
+        (lambda x: x, False),
+    ],
+)
 def test_units(change, found):
     rng = np.random.default_rng(4)
     known = column_profile(pd.Series(rng.gamma(3, 100, 3000), name="d"), "numeric", None, Monitor())
@@ -183,7 +280,9 @@ def test_celsius_and_fahrenheit():
 
 
 def test_an_incident_closes_when_it_is_certainly_gone():
-    alert = Incident(kind="features", severity="look", title="x drifted", columns=("x",), sentence="x.")
+    alert = Incident(
+        kind="features", severity="look", title="x drifted", columns=("x",), sentence="x."
+    )
     now, left = tickets([alert], [], set(), "01")
     for window in ("02", "03", "04"):
         left = tickets([], left, set(), window)[1]  # silent is not gone
@@ -191,13 +290,38 @@ def test_an_incident_closes_when_it_is_certainly_gone():
     for window in ("05", "06"):
         left = tickets([], left, {"x"}, window)[1]
     assert left == [] and now[0].since == "01"
-    said = {"key": alert.key, "columns": ["x"], "verdict": "noise", "until": "02", "by": "Ada", "reason": "known"}
-    assert [tickets([alert], [], set(), w, (said,))[0][0].severity for w in ("02", "03")] == ["note", "look"]
+    said = {
+        "key": alert.key,
+        "columns": ["x"],
+        "verdict": "noise",
+        "until": "02",
+        "by": "Ada",
+        "reason": "known",
+    }
+    assert [tickets([alert], [], set(), w, (said,))[0][0].severity for w in ("02", "03")] == [
+        "note",
+        "look",
+    ]
 
 
 def test_a_certificate_of_a_wobbling_reference():
     rng = np.random.default_rng(6)
     months = pd.Series(np.repeat([f"{m:02}" for m in range(8)], 1500))
     x = pd.Series(rng.normal(np.repeat(rng.normal(0, 0.15, 8), 1500)), name="x")
-    told = certificate(Profile(windows=tuple(months.unique()), iteration=1, rows=len(x), columns=(column_profile(x, "numeric", months, Monitor()),)), Monitor(budget=2.0), 52)
-    assert told.kept and told.simulated <= told.allowed + 0.05 and told.replayed is not None and told.columns[0].wobble > 1 and told.section().pictures[0].alt
+    told = certificate(
+        Profile(
+            windows=tuple(months.unique()),
+            iteration=1,
+            rows=len(x),
+            columns=(column_profile(x, "numeric", months, Monitor()),),
+        ),
+        Monitor(budget=2.0),
+        52,
+    )
+    assert (
+        told.kept
+        and told.simulated <= told.allowed + 0.05
+        and told.replayed is not None
+        and told.columns[0].wobble > 1
+        and told.section().pictures[0].alt
+    )

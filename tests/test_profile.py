@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continual_nb.core.params import Data, Monitor
-from continual_nb.monitoring.profile import (
+from continual_nb.monitoring.profiles.profile import (
     ColumnProfile,
     Profile,
     cell_names,
@@ -19,10 +19,12 @@ from continual_nb.monitoring.profile import (
 
 MONITOR = Monitor()
 numbers = st.lists(
-    st.one_of(st.integers(-5, 5).map(float), st.floats(-1e9, 1e9), st.just(float("nan"))), max_size=60
+    st.one_of(st.integers(-5, 5).map(float), st.floats(-1e9, 1e9), st.just(float("nan"))),
+    max_size=60,
 )
 words = st.lists(
-    st.one_of(st.sampled_from(["a", "b", "ä", "<b>", "", "$x$", "nan", "None"]), st.none()), max_size=60
+    st.one_of(st.sampled_from(["a", "b", "ä", "<b>", "", "$x$", "nan", "None"]), st.none()),
+    max_size=60,
 )
 
 
@@ -86,7 +88,16 @@ def test_few_distinct_values_have_their_own_cells():
 
 @pytest.mark.parametrize(
     "values",
-    [[], [1.0], [np.nan], [np.nan] * 5, [7.0] * 9, [np.inf, -np.inf, 1.0], [-0.0, 0.0], [1e308, -1e308]],
+    [
+        [],
+        [1.0],
+        [np.nan],
+        [np.nan] * 5,
+        [7.0] * 9,
+        [np.inf, -np.inf, 1.0],
+        [-0.0, 0.0],
+        [1e308, -1e308],
+    ],
 )
 def test_odd_columns(values):
     made = column_profile(numeric(values), "numeric", None, MONITOR)
@@ -109,9 +120,15 @@ def test_text_is_counted_in_words():
 
 def test_many_levels_stay_small():
     rng = np.random.default_rng(2)
-    made = column_profile(text(rng.integers(0, 10_000, 30_000).astype(str)), "categorical", None, MONITOR)
+    made = column_profile(
+        text(rng.integers(0, 10_000, 30_000).astype(str)), "categorical", None, MONITOR
+    )
     assert (
-        made.distinct > 9000 and not made.levels and made.buckets == 32 and len(made.to_json()) < 6000 and not made.complete
+        made.distinct > 9000
+        and not made.levels
+        and made.buckets == 32
+        and len(made.to_json()) < 6000
+        and not made.complete
     )
 
 
@@ -126,7 +143,11 @@ def test_relabelling_leaves_counts():
 def test_unlabelled_rows_are_no_part_of_the_target():
     data = Data(source="-", time="t", label="y", numeric=("x",))
     rows = pd.DataFrame(
-        {"window": ["a", "a", "b"], "x": [1.0, 2.0, 3.0], "label": pd.Series(["0", None, "1"], dtype="str")}
+        {
+            "window": ["a", "a", "b"],
+            "x": [1.0, 2.0, 3.0],
+            "label": pd.Series(["0", None, "1"], dtype="str"),
+        }
     )
     made = profile(data, MONITOR, rows, 1)
     target = made.columns[-1]

@@ -12,8 +12,14 @@ import continual_nb
 from loop import Loop, events, signed
 
 EVIDENCE = (
-    "params.yaml", "data/code.yaml", "data/work/ingest/ingested.json", "data/work/monitor/monitoring.json", "data/work/decide/proposal.json",
-    "data/work/compose/composition.json", "data/work/train/training.json", "data/work/evaluate/evaluation.json",
+    "params.yaml",
+    "data/code.yaml",
+    "data/work/ingest/ingested.json",
+    "data/work/monitor/monitoring.json",
+    "data/work/decide/proposal.json",
+    "data/work/compose/composition.json",
+    "data/work/train/training.json",
+    "data/work/evaluate/evaluation.json",
 )
 
 
@@ -22,14 +28,19 @@ def read_yaml(text: str):
 
 
 def champions(loop: Loop, state: str = "out") -> list[str]:
-    return [champion["hash"] for champion in loop.json(f"data/state/{state}/state.json")["champions"]]
+    return [
+        champion["hash"] for champion in loop.json(f"data/state/{state}/state.json")["champions"]
+    ]
 
 
 # -- what each command answers at each station ---------------------------------------------------------
 def test_before_the_first_repro(born):
     said = born.continual("status", code=2)
     assert "001-2024-01" in said.out and "next: dvc repro" in said.out
-    assert "run `dvc repro` first" in born.continual("sign", "approve", "--by", "Ada", "--reason", "Because.", code=2).err
+    assert (
+        "run `dvc repro` first"
+        in born.continual("sign", "approve", "--by", "Ada", "--reason", "Because.", code=2).err
+    )
     assert "pending" in born.continual("seal", code=3).err
     assert "everything fits" in born.continual("verify").out
 
@@ -45,7 +56,10 @@ def test_while_the_decision_is_pending(turned):
     assert "decision   pending" in said.out and "next: continual sign approve|reject" in said.out
     assert "still open" in turned.continual("open", code=3).err
     refused = turned.continual("seal", code=3).err
-    assert "the decision on 001-2024-01 is pending" in refused and "continual sign approve|reject" in refused
+    assert (
+        "the decision on 001-2024-01 is pending" in refused
+        and "continual sign approve|reject" in refused
+    )
 
 
 def test_between_signature_and_seal(turned, copy):
@@ -60,7 +74,11 @@ def test_between_signature_and_seal(turned, copy):
 def test_when_it_is_sealed(sealed):
     before = sealed.everything(), sealed.git("rev-parse", "HEAD")
     assert "next: continual open" in sealed.continual("status").out
-    for words in (("sign", "reject", "--by", "Ada", "--reason", "No."), ("steer", "inspect", "--by", "Ada", "--reason", "No."), ("refresh",)):
+    for words in (
+        ("sign", "reject", "--by", "Ada", "--reason", "No."),
+        ("steer", "inspect", "--by", "Ada", "--reason", "No."),
+        ("refresh",),
+    ):
         assert "is sealed and never changes" in sealed.continual(*words, code=1).err
     assert "iter/001-2024-01" in sealed.continual("seal").out  # done already
     assert before == (sealed.everything(), sealed.git("rev-parse", "HEAD"))
@@ -68,16 +86,25 @@ def test_when_it_is_sealed(sealed):
 
 def test_a_mistyped_command_or_window_is_an_error_with_the_nearest_right_one(sealed):
     said = sealed.continual("sael", code=None)
-    assert said.code == 1 and "did you mean 'seal'" in said.err  # 2 would mean: a retrain is advised
+    assert (
+        said.code == 1 and "did you mean 'seal'" in said.err
+    )  # 2 would mean: a retrain is advised
     said = sealed.continual("open", "2024-2", code=1)
     assert "no window '2024-2'" in said.err and "2013-03" in said.err
 
 
 def test_json_is_the_only_thing_on_standard_output(turned):
     answer = json.loads(turned.continual("status", "--json", code=3).out)
-    assert (answer["iteration"], answer["decision"], answer["sealed"], answer["stale"]) == ("001-2024-01", "pending", False, [])
+    assert (answer["iteration"], answer["decision"], answer["sealed"], answer["stale"]) == (
+        "001-2024-01",
+        "pending",
+        False,
+        [],
+    )
     error = json.loads(turned.continual("seal", "--json", code=3).out)
-    assert error["code"] == 3 and "pending" in error["error"] and "continual sign" in error["remedy"]
+    assert (
+        error["code"] == 3 and "pending" in error["error"] and "continual sign" in error["remedy"]
+    )
 
 
 def test_outside_a_project(tmp_path, born):
@@ -97,7 +124,10 @@ def test_one_changed_byte_of_any_evidence_makes_the_signature_stale(approved, co
         content = file.read_bytes()
         file.write_bytes(content[:-1] + b" ")
         refused = loop.continual("seal", code=3).err
-        assert f"the sign-off is stale: {name} changed since continual signed" in refused and "sign again" in refused
+        assert (
+            f"the sign-off is stale: {name} changed since continual signed" in refused
+            and "sign again" in refused
+        )
         file.write_bytes(content)
     assert loop.git("tag") == ""
 
@@ -109,7 +139,11 @@ def test_a_parameter_changed_after_the_signature_is_not_promoted_on(approved, co
     file.write_text(file.read_text().replace("# The levers", "# the levers"))
     loop.dvc("repro")
     outcome = loop.json("data/work/promote/outcome.json")
-    assert (outcome["answer"], outcome["moved"], outcome["champion"]) == ("stale", ["params.yaml"], None)
+    assert (outcome["answer"], outcome["moved"], outcome["champion"]) == (
+        "stale",
+        ["params.yaml"],
+        None,
+    )
     assert "params.yaml changed" in outcome["verdict"] and champions(loop) == []
     assert "params.yaml" in loop.continual("seal", code=3).err
     file.write_text(file.read_text().replace("# the levers", "# The levers"))
@@ -120,8 +154,14 @@ def test_a_parameter_changed_after_the_signature_is_not_promoted_on(approved, co
 def test_a_signature_on_outdated_evidence_is_refused(turned, copy):
     loop = copy(turned)
     loop.set(alpha="0.01")
-    refused = loop.continual("sign", "approve", "--by", "continual", "--reason", "Because.", code=2).err
-    assert "older than what it was made from" in refused and "monitor" in refused and "`dvc repro`, look again" in refused
+    refused = loop.continual(
+        "sign", "approve", "--by", "continual", "--reason", "Because.", code=2
+    ).err
+    assert (
+        "older than what it was made from" in refused
+        and "monitor" in refused
+        and "`dvc repro`, look again" in refused
+    )
     assert "pending" in loop.path("data/decision.yaml").read_text()
 
 
@@ -129,14 +169,20 @@ def test_only_approvers_sign(turned, copy):
     loop = copy(turned)
     loop.set(approvers="[Ada, Grace]")
     loop.dvc("repro")
-    refused = loop.continual("sign", "approve", "--by", "Mallory", "--reason", "Because.", code=1).err
+    refused = loop.continual(
+        "sign", "approve", "--by", "Mallory", "--reason", "Because.", code=1
+    ).err
     assert "'Mallory' is not one of the approvers (Ada, Grace)" in refused
     loop.continual("sign", "approve", "--by", "Grace", "--reason", "Because.")
     signed_by_grace = loop.path("data/decision.yaml").read_text()
-    loop.path("data/decision.yaml").write_text(signed_by_grace.replace('by: "Grace"', 'by: "Mallory"'))  # by hand, past the command
+    loop.path("data/decision.yaml").write_text(
+        signed_by_grace.replace('by: "Grace"', 'by: "Mallory"')
+    )  # by hand, past the command
     loop.dvc("repro", "promote")
     outcome = loop.json("data/work/promote/outcome.json")
-    assert outcome["answer"] not in ("promoted", "kept", "rolled back") and outcome["champion"] is None
+    assert (
+        outcome["answer"] not in ("promoted", "kept", "rolled back") and outcome["champion"] is None
+    )
     assert loop.continual("seal", code=None).code in (1, 3) and loop.git("tag") == ""
     loop.path("data/decision.yaml").write_text(signed_by_grace)
     loop.dvc("repro", "promote")
@@ -145,15 +191,28 @@ def test_only_approvers_sign(turned, copy):
 
 @pytest.fixture(scope="module")
 def rejected(turned, world):
-    return signed(turned.copy(world / "rejected"), "reject", "Ada", "The slice <south> is too small; ask again in May.")
+    return signed(
+        turned.copy(world / "rejected"),
+        "reject",
+        "Ada",
+        "The slice <south> is too small; ask again in May.",
+    )
 
 
 def test_a_rejection_keeps_the_champion(rejected):
     outcome = rejected.json("data/work/promote/outcome.json")
-    assert (outcome["answer"], outcome["recommendation"]["do"], outcome["champion"]) == ("kept", "promote", None)
+    assert (outcome["answer"], outcome["recommendation"]["do"], outcome["champion"]) == (
+        "kept",
+        "promote",
+        None,
+    )
     assert champions(rejected) == [] and not rejected.path("data/state/out/champion.skops").exists()
     last = json.loads(rejected.path("data/state/out/ledger.jsonl").read_text().splitlines()[-1])
-    assert (last["kind"], last["answer"], last["by"]) == ("decision", "kept", "Ada") and "ask again in May" in last["reason"]
+    assert (last["kind"], last["answer"], last["by"]) == (
+        "decision",
+        "kept",
+        "Ada",
+    ) and "ask again in May" in last["reason"]
 
 
 def test_a_name_that_is_not_the_git_identity_is_shown_as_unverified(rejected, approved):
@@ -174,34 +233,62 @@ def test_the_signature_keeps_the_page_that_the_signer_saw(turned, copy):
 def test_every_seal_is_one_commit_and_one_tag(twice):
     assert twice.git("tag").split() == ["iter/001-2024-01", "iter/002-2024-02"]
     subjects = twice.git("log", "--reverse", "--format=%s").splitlines()
-    assert subjects == ["Begin the project project", "A smaller model", "Iteration 001-2024-01: promoted", "Iteration 002-2024-02: promoted"]
-    assert [twice.git("rev-parse", f"{tag}^{{commit}}") for tag in ("iter/001-2024-01", "iter/002-2024-02")] == twice.git("log", "--reverse", "--format=%H").split()[2:]
+    assert subjects == [
+        "Begin the project project",
+        "A smaller model",
+        "Iteration 001-2024-01: promoted",
+        "Iteration 002-2024-02: promoted",
+    ]
+    assert [
+        twice.git("rev-parse", f"{tag}^{{commit}}")
+        for tag in ("iter/001-2024-01", "iter/002-2024-02")
+    ] == twice.git("log", "--reverse", "--format=%H").split()[2:]
     assert twice.git("status", "--porcelain") == ""
-    assert (twice.path("reports/001-2024-01/report.html").exists(), "002-2024-02" in twice.path("reports/index.html").read_text()) == (True, True)
+    assert (
+        twice.path("reports/001-2024-01/report.html").exists(),
+        "002-2024-02" in twice.path("reports/index.html").read_text(),
+    ) == (True, True)
 
 
 def test_git_keeps_pointers_and_dvc_keeps_the_data(twice):
     tracked = twice.git("ls-files").split()
     assert "data/state/in.dvc" in tracked and "data/store.dvc" in tracked
-    assert [name for name in tracked if name.startswith(("data/state/in/", "data/store/", "data/work/", "data/arrival", "data/state/out"))] == []
+    assert [
+        name
+        for name in tracked
+        if name.startswith(
+            ("data/state/in/", "data/store/", "data/work/", "data/arrival", "data/state/out")
+        )
+    ] == []
 
 
 def test_the_state_that_went_out_is_the_state_that_came_in(twice):
     hashes = {}
     for tag in ("iter/001-2024-01", "iter/002-2024-02"):
         promote = read_yaml(twice.git("show", f"{tag}:dvc.lock"))["stages"]["promote"]
-        hashes[tag] = [next(e["md5"] for e in promote[part] if e["path"] == path) for part, path in (("deps", "data/state/in"), ("outs", "data/state/out"))]
+        hashes[tag] = [
+            next(e["md5"] for e in promote[part] if e["path"] == path)
+            for part, path in (("deps", "data/state/in"), ("outs", "data/state/out"))
+        ]
     assert hashes["iter/001-2024-01"][1] == hashes["iter/002-2024-02"][0]
-    assert read_yaml(twice.git("show", "iter/002-2024-02:data/state/in.dvc"))["outs"][0]["md5"] == hashes["iter/002-2024-02"][0]
+    assert (
+        read_yaml(twice.git("show", "iter/002-2024-02:data/state/in.dvc"))["outs"][0]["md5"]
+        == hashes["iter/002-2024-02"][0]
+    )
 
 
 def test_next_seals_and_opens(approved, copy):
     loop = copy(approved)
     loop.path("data/customers.csv").write_text("name\nAda\n")
     said = loop.continual("next").out
-    assert loop.git("status", "--porcelain", "--", "data/customers.csv") == "?? data/customers.csv", "rows that people keep beside the loop's files are theirs"
+    assert (
+        loop.git("status", "--porcelain", "--", "data/customers.csv") == "?? data/customers.csv"
+    ), "rows that people keep beside the loop's files are theirs"
     assert "sealed iter/001-2024-01, opened 002-2024-02" in said
-    assert loop.git("tag") == "iter/001-2024-01" and "pending" in loop.path("data/decision.yaml").read_text()
+    assert (
+        loop.git("tag") == "iter/001-2024-01"
+        and "pending" in loop.path("data/decision.yaml").read_text()
+    )
     assert champions(loop, "in") == champions(approved)
     assert loop.path("data/store/001-2024-01/events.parquet").exists()
     assert "next: dvc repro" in loop.continual("status", code=2).out
@@ -224,9 +311,20 @@ def returned(twice, world):
     "An urgent iteration that steers back to the first champion."
     loop = twice.copy(world / "returned")
     loop.continual("open", "--urgent")
-    refused = loop.continual("steer", "rollback", "--by", "Ada", "--reason", "It is unfair.", "--to", "zzz", code=1)
+    refused = loop.continual(
+        "steer", "rollback", "--by", "Ada", "--reason", "It is unfair.", "--to", "zzz", code=1
+    )
     assert "'zzz' names 0 earlier champions" in refused.err
-    loop.continual("steer", "rollback", "--by", "Ada", "--reason", "It is unfair.", "--to", champions(twice)[0][:10])
+    loop.continual(
+        "steer",
+        "rollback",
+        "--by",
+        "Ada",
+        "--reason",
+        "It is unfair.",
+        "--to",
+        champions(twice)[0][:10],
+    )
     signed(loop, by="Ada", reason="It is unfair.")
     loop.continual("seal")
     return loop
@@ -236,11 +334,25 @@ def test_an_urgent_rollback_returns_to_an_earlier_champion(returned, twice):
     first, second = champions(twice)
     assert twice.json("data/state/out/state.json")["champion"] == second
     card = returned.json("data/state/out/state.json")
-    assert card["champion"] == first and returned.json("data/work/promote/outcome.json")["answer"] == "rolled back"
-    assert hashlib.sha256(returned.path("data/state/out/champion.skops").read_bytes()).hexdigest() == first
+    assert (
+        card["champion"] == first
+        and returned.json("data/work/promote/outcome.json")["answer"] == "rolled back"
+    )
+    assert (
+        hashlib.sha256(returned.path("data/state/out/champion.skops").read_bytes()).hexdigest()
+        == first
+    )
     assert returned.git("tag").split()[-1] == "iter/003-urgent"
-    proposal = [json.loads(line) for line in returned.path("data/state/out/ledger.jsonl").read_text().splitlines()][-3]
-    assert (proposal["kind"], proposal["action"], proposal["steered_by"], proposal["steer_reason"]) == ("proposal", "rollback", "Ada", "It is unfair.")
+    proposal = [
+        json.loads(line)
+        for line in returned.path("data/state/out/ledger.jsonl").read_text().splitlines()
+    ][-3]
+    assert (
+        proposal["kind"],
+        proposal["action"],
+        proposal["steered_by"],
+        proposal["steer_reason"],
+    ) == ("proposal", "rollback", "Ada", "It is unfair.")
     assert "everything fits" in returned.continual("verify").out
 
 
@@ -253,11 +365,20 @@ def test_steering_ends_with_its_iteration_and_the_next_window_follows_the_last(r
 # -- code that moves on --------------------------------------------------------------------------------
 def moved_code(place: Path, file: str, function: str) -> str:
     "Copy the package and let one function in it answer twice as much; returns a PYTHONPATH."
-    shutil.copytree(Path(continual_nb.__file__).parent, place / "continual_nb", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(continual_nb.__file__).parent,
+        place / "continual_nb",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     path = place / "continual_nb" / file
     text = path.read_text()
-    assert text.count(f"\ndef {function}(") == 1, f"{file} has no function {function} any more: choose another one here"
-    path.write_text(text + f"\n\n_before = {function}\n\n\ndef {function}(*given, **named):\n    return 2 * _before(*given, **named)\n")
+    assert text.count(f"\ndef {function}(") == 1, (
+        f"{file} has no function {function} any more: choose another one here"
+    )
+    path.write_text(
+        text
+        + f"\n\n_before = {function}\n\n\ndef {function}(*given, **named):\n    return 2 * _before(*given, **named)\n"
+    )
     return str(place)
 
 
@@ -275,31 +396,57 @@ def test_a_sealed_tag_is_reproduced_to_the_byte_by_code_that_has_moved_on(twice,
     past = loop.home / "past"
     loop.run("dvc", "cache", "dir", "--local", str(loop.path(".dvc/cache")), where=past)
     loop.run("dvc", "checkout", where=past, PYTHONPATH=moved)
-    assert "Data and pipelines are up to date" in loop.run("dvc", "repro", where=past, PYTHONPATH=moved).all
+    assert (
+        "Data and pipelines are up to date"
+        in loop.run("dvc", "repro", where=past, PYTHONPATH=moved).all
+    )
     said = loop.run("dvc", "repro", "--force", "--no-run-cache", where=past, PYTHONPATH=moved)
-    assert said.err.count("the installed code has moved on; running the code that this iteration names") >= 3
+    assert (
+        said.err.count(
+            "the installed code has moved on; running the code that this iteration names"
+        )
+        >= 3
+    )
     assert loop.run("git", "status", "--porcelain", where=past).out == ""
-    assert (past / "dvc.lock").read_bytes() == loop.path("reports/002-2024-02/evidence/dvc.lock").read_bytes()
+    assert (past / "dvc.lock").read_bytes() == loop.path(
+        "reports/002-2024-02/evidence/dvc.lock"
+    ).read_bytes()
     report = loop.bytes("data/work/report", root=past)
-    assert {Path(name).name: digest for name, digest in report.items()}.items() <= {Path(name).name: digest for name, digest in loop.bytes("reports/002-2024-02").items()}.items()
+    assert {Path(name).name: digest for name, digest in report.items()}.items() <= {
+        Path(name).name: digest for name, digest in loop.bytes("reports/002-2024-02").items()
+    }.items()
 
 
 def test_refresh_takes_the_new_code_and_only_its_stages_become_stale(turned, copy, tmp_path):
-    loop, moved = copy(turned), moved_code(tmp_path / "moved", "evaluation/gates.py", "better_than_champion")
+    loop, moved = (
+        copy(turned),
+        moved_code(tmp_path / "moved", "evaluation/gates.py", "better_than_champion"),
+    )
     assert "the code is what data/code.yaml names already" in loop.continual("refresh").out
     assert "stale" not in loop.continual("status", code=3, PYTHONPATH=moved).out
     said = loop.continual("refresh", "--json", PYTHONPATH=moved)
     changed = json.loads(said.out)["changed"]
-    assert {"evaluate", "report"} & set(changed) and not {"snapshot", "ingest", "monitor", "compose", "train"} & set(changed)
+    assert {"evaluate", "report"} & set(changed) and not {
+        "snapshot",
+        "ingest",
+        "monitor",
+        "compose",
+        "train",
+    } & set(changed)
     stale = json.loads(loop.continual("status", "--json", code=2, PYTHONPATH=moved).out)["stale"]
-    assert "evaluate" in stale and not {"snapshot", "ingest", "monitor", "compose", "train"} & set(stale)
+    assert "evaluate" in stale and not {"snapshot", "ingest", "monitor", "compose", "train"} & set(
+        stale
+    )
 
 
 def test_a_stage_refuses_code_that_the_iteration_does_not_name(turned, copy, moved):
     loop = copy(turned)
     loop.path("data/code.zip").unlink()
     refused = loop.continual("stage", "evaluate", code=1, PYTHONPATH=moved).err
-    assert "the code of stage evaluate is not the one that data/code.yaml names" in refused and "continual refresh" in refused
+    assert (
+        "the code of stage evaluate is not the one that data/code.yaml names" in refused
+        and "continual refresh" in refused
+    )
 
 
 # -- verify --------------------------------------------------------------------------------------------
@@ -326,7 +473,9 @@ def test_verify_finds_a_changed_line_in_the_middle_of_the_ledger(twice, copy):
     file = loop.path("data/state/out/ledger.jsonl")
     lines = file.read_text().splitlines()
     entry = json.loads(lines[3])
-    lines[3] = json.dumps({**entry, "by": "Mallory"}, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    lines[3] = json.dumps(
+        {**entry, "by": "Mallory"}, sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
     file.write_text("\n".join(lines) + "\n")
     assert "line 5 does not follow from line 4" in loop.continual("verify", code=5).err
 
@@ -335,7 +484,10 @@ def test_verify_finds_a_changed_report(twice, copy):
     loop = copy(twice)
     flip(loop.path("reports/001-2024-01/report.html"))
     said = loop.continual("verify", code=5).err
-    assert "reports/001-2024-01/report.html is not what was sealed at iter/001-2024-01" in said and "git checkout iter/001-2024-01" in said
+    assert (
+        "reports/001-2024-01/report.html is not what was sealed at iter/001-2024-01" in said
+        and "git checkout iter/001-2024-01" in said
+    )
 
 
 def test_verify_finds_a_changed_report_that_was_committed(twice, copy):
@@ -347,9 +499,16 @@ def test_verify_finds_a_changed_report_that_was_committed(twice, copy):
 
 def test_verify_finds_a_forged_decision_though_record_and_tag_were_made_to_fit(twice, copy):
     loop = copy(twice)
-    file, record = loop.path("reports/002-2024-02/evidence/decision.yaml"), loop.path("reports/002-2024-02/record.json")
+    file, record = (
+        loop.path("reports/002-2024-02/evidence/decision.yaml"),
+        loop.path("reports/002-2024-02/record.json"),
+    )
     old = hashlib.sha256(file.read_bytes()).hexdigest()
-    file.write_text(file.read_text().replace('by: "automatic signer"', 'by: "Ada"').replace("automatic: true", "automatic: false"))
+    file.write_text(
+        file.read_text()
+        .replace('by: "automatic signer"', 'by: "Ada"')
+        .replace("automatic: true", "automatic: false")
+    )
     assert (new := hashlib.sha256(file.read_bytes()).hexdigest()) != old
     record.write_text(record.read_text().replace(old, new))
     loop.git("commit", "-q", "-a", "--amend", "--no-edit")
@@ -364,7 +523,9 @@ def test_verify_finds_a_decision_on_other_evidence(twice, copy):
     file = loop.path("reports/001-2024-01/evidence/evaluation.json")
     old = hashlib.sha256(file.read_bytes()).hexdigest()
     file.write_text(file.read_text().replace('"answer": "promote"', '"answer": "keep"', 1))
-    record.write_text(record.read_text().replace(old, hashlib.sha256(file.read_bytes()).hexdigest()))
+    record.write_text(
+        record.read_text().replace(old, hashlib.sha256(file.read_bytes()).hexdigest())
+    )
     loop.git("commit", "-q", "-a", "--amend", "--no-edit")
     for tag in ("iter/001-2024-01", "iter/002-2024-02"):
         loop.git("tag", "-f", "-a", tag, "-m", "sealed")
@@ -376,18 +537,28 @@ def test_verify_finds_a_changed_file_of_the_store(twice, copy):
     loop = copy(twice)
     file = next(loop.path("data/store").glob("*/events.parquet"))
     flip(file)
-    assert f"{file.relative_to(loop.root)} is not what the manifest names" in loop.continual("verify", code=5).err
+    assert (
+        f"{file.relative_to(loop.root)} is not what the manifest names"
+        in loop.continual("verify", code=5).err
+    )
 
 
 def test_verify_finds_a_broken_state_chain(twice, copy):
     loop = copy(twice)
     lock = loop.path("dvc.lock")
-    came_in = next(e["md5"] for e in read_yaml(lock.read_text())["stages"]["promote"]["deps"] if e["path"] == "data/state/in")
+    came_in = next(
+        e["md5"]
+        for e in read_yaml(lock.read_text())["stages"]["promote"]["deps"]
+        if e["path"] == "data/state/in"
+    )
     lock.write_text(lock.read_text().replace(came_in, "0" * 32 + ".dir"))
     loop.git("commit", "-q", "-a", "--amend", "--no-edit")
     loop.git("tag", "-f", "-a", "iter/002-2024-02", "-m", "sealed")
     said = loop.continual("verify", code=5).err
-    assert "the state that came in at iter/002-2024-02 is not the one that went out at iter/001-2024-01" in said
+    assert (
+        "the state that came in at iter/002-2024-02 is not the one that went out at iter/001-2024-01"
+        in said
+    )
 
 
 # -- inside a larger repository ------------------------------------------------------------------------
@@ -396,12 +567,33 @@ def test_inside_a_larger_repository_only_its_own_files_are_committed(approved, t
     loop.source.parent.mkdir(parents=True)
     loop.deliver(events())
     (loop.home / "ours.txt").write_text("one")
-    for words in (("init", "-q", "-b", "main"), ("config", "user.name", "Ada"), ("config", "user.email", "ada@localhost"), ("add", "ours.txt"), ("commit", "-q", "-m", "Ours")):
+    for words in (
+        ("init", "-q", "-b", "main"),
+        ("config", "user.name", "Ada"),
+        ("config", "user.email", "ada@localhost"),
+        ("add", "ours.txt"),
+        ("commit", "-q", "-m", "Ours"),
+    ):
         loop.run("git", *words, where=loop.home)
-    words = ("--data", "source/events.parquet", "--time", "when", "--label", "bad", "--id", "id", "--label-time", "known", "--every", "month")
+    words = (
+        "--data",
+        "source/events.parquet",
+        "--time",
+        "when",
+        "--label",
+        "bad",
+        "--id",
+        "id",
+        "--label-time",
+        "known",
+        "--every",
+        "month",
+    )
     loop.run("continual", "init", "project", *words, where=loop.home)
     shutil.copy(approved.path("params.yaml"), loop.path("params.yaml"))
-    shutil.copytree(approved.path(".dvc/cache"), loop.path(".dvc/cache"))  # DVC remembers these runs
+    shutil.copytree(
+        approved.path(".dvc/cache"), loop.path(".dvc/cache")
+    )  # DVC remembers these runs
     loop.dvc("repro", "evaluate")
     loop.continual("sign", "approve", "--by", "Ada", "--reason", "The gates passed.")
     loop.dvc("repro")
@@ -413,5 +605,10 @@ def test_inside_a_larger_repository_only_its_own_files_are_committed(approved, t
     assert loop.git("tag").split() == ["project/iter/001-2024-01"]
     names = loop.run("git", "show", "--format=", "--name-only", "HEAD", where=loop.home).out.split()
     assert names and all(name.startswith("project/") for name in names)
-    assert loop.run("git", "status", "--porcelain", where=loop.home).out.splitlines() == ["M  ours.txt", "?? site/", "?? source/", "?? untracked.txt"]
+    assert loop.run("git", "status", "--porcelain", where=loop.home).out.splitlines() == [
+        "M  ours.txt",
+        "?? site/",
+        "?? source/",
+        "?? untracked.txt",
+    ]
     assert "everything fits" in loop.continual("verify").out

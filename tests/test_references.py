@@ -6,8 +6,9 @@ import pytest
 
 from continual_nb.core.params import Data, Monitor
 from continual_nb.monitoring.monitor import monitor
-from continual_nb.monitoring.profile import on_cells, profile
-from continual_nb.monitoring.quality import freshness, volume
+from continual_nb.monitoring.detectors.fit import fit_reference
+from continual_nb.monitoring.profiles.reference import on_cells
+from continual_nb.monitoring.detectors.quality import freshness, volume
 from continual_nb.monitoring.references import BEFORE, kept, views
 
 DATA = Data(source="-", time="event_time", label="y", numeric=("a",), categorical=("c",))
@@ -18,17 +19,42 @@ def month(k, n=1500, shift=0.0):
     rng = np.random.default_rng(k)
     start = pd.Timestamp("2020-01-01", tz="UTC") + pd.DateOffset(months=k)
     when = (start + pd.to_timedelta(np.sort(rng.uniform(0, 28 * 86400, n)), "s")).as_unit("us")
-    return pd.DataFrame({"event_id": [f"{k}-{i}" for i in range(n)], "event_time": when, "window": f"{start:%Y-%m}", "a": rng.normal(size=n) + shift, "c": pd.Series(rng.choice(["u", "v"], n)).astype("str"),
-                         "label": pd.Series(rng.choice(["0", "1"], n)).astype("str")})
+    return pd.DataFrame(
+        {
+            "event_id": [f"{k}-{i}" for i in range(n)],
+            "event_time": when,
+            "window": f"{start:%Y-%m}",
+            "a": rng.normal(size=n) + shift,
+            "c": pd.Series(rng.choice(["u", "v"], n)).astype("str"),
+            "label": pd.Series(rng.choice(["0", "1"], n)).astype("str"),
+        }
+    )
 
 
-KNOWN = profile(DATA, PLAIN, pd.concat([month(k) for k in range(6)], ignore_index=True), 1)
+KNOWN = fit_reference(DATA, PLAIN, pd.concat([month(k) for k in range(6)], ignore_index=True), 1)
 
 
 def look(k, memory, rows):
     start = pd.Timestamp("2020-01-01", tz="UTC") + pd.DateOffset(months=k)
-    return monitor(DATA, PLAIN, max_missing_jump=0.1, iteration=k, window=f"{start:%Y-%m}", as_of=start + pd.DateOffset(months=1), rows=rows, earlier=rows[:0], mature_before=None, reference=KNOWN,
-                   prediction_reference=None, champion=None, accepted=None, recorded=(), findings=(), memory=memory, span=(start, start + pd.DateOffset(months=1)))
+    return monitor(
+        DATA,
+        PLAIN,
+        max_missing_jump=0.1,
+        iteration=k,
+        window=f"{start:%Y-%m}",
+        as_of=start + pd.DateOffset(months=1),
+        rows=rows,
+        earlier=rows[:0],
+        mature_before=None,
+        reference=KNOWN,
+        prediction_reference=None,
+        champion=None,
+        accepted=None,
+        recorded=(),
+        findings=(),
+        memory=memory,
+        span=(start, start + pd.DateOffset(months=1)),
+    )
 
 
 def test_a_slow_change_is_seen_from_afar_only_and_rings_one_alarm():
@@ -36,13 +62,28 @@ def test_a_slow_change_is_seen_from_afar_only_and_rings_one_alarm():
     for k in range(6, 14):
         answer = look(k, memory, month(k, shift=0.09 * (k - 5)))
         memory = answer.memory
-        told.append({v.name: dict((name, effect) for name, _, effect in v.columns) for v in answer.views})
+        told.append(
+            {v.name: dict((name, effect) for name, _, effect in v.columns) for v in answer.views}
+        )
     last = told[-1]
     fixed = next(c for c in answer.columns if c.column == "a")
-    assert fixed.verdict == "drifted" and last["the window before"]["a"] < 0.07 < last["all windows since the last update"]["a"] < fixed.effect
-    assert len(memory["windows"]) == BEFORE and [w["window"] for w in memory["windows"]] == [f"{2020 + k // 12}-{k % 12 + 1:02d}" for k in range(6, 14)]
-    assert len(told[0]) == 3 and "3 windows as one, against the fixed reference" in last  # the reference's own windows serve from the first look
-    assert not any("month before" in i.title for i in answer.incidents) and answer.alarm.monitors == len(answer.columns) + 1
+    assert (
+        fixed.verdict == "drifted"
+        and last["the window before"]["a"]
+        < 0.07
+        < last["all windows since the last update"]["a"]
+        < fixed.effect
+    )
+    assert len(memory["windows"]) == BEFORE and [w["window"] for w in memory["windows"]] == [
+        f"{2020 + k // 12}-{k % 12 + 1:02d}" for k in range(6, 14)
+    ]
+    assert (
+        len(told[0]) == 3 and "3 windows as one, against the fixed reference" in last
+    )  # the reference's own windows serve from the first look
+    assert (
+        not any("month before" in i.title for i in answer.incidents)
+        and answer.alarm.monitors == len(answer.columns) + 1
+    )
     assert any("Distances from other references" in t.caption for t in answer.section().details)
 
 
@@ -61,7 +102,15 @@ def test_volume_is_held_against_its_own_history(n, shown):
 def test_volume_keeps_its_size():
     rng = np.random.default_rng(0)
     for spread in (0.0, 0.05, 0.3):
-        rate = np.mean([bool(v and v[0].p_value <= 0.05) for v in (volume(sizes[:8].tolist(), int(sizes[8])) for sizes in (rng.poisson(1000 * np.exp(spread * rng.normal(size=(2000, 9))))))])
+        rate = np.mean(
+            [
+                bool(v and v[0].p_value <= 0.05)
+                for v in (
+                    volume(sizes[:8].tolist(), int(sizes[8]))
+                    for sizes in (rng.poisson(1000 * np.exp(spread * rng.normal(size=(2000, 9)))))
+                )
+            ]
+        )
         assert rate <= 0.05 + 3 * (0.05 * 0.95 / 2000) ** 0.5
 
 
@@ -69,7 +118,11 @@ def test_a_delivery_that_was_cut_is_not_fresh():
     rows = month(7)
     cut = rows[rows.event_time < pd.Timestamp("2020-08-12", tz="UTC")]
     answer = look(7, {}, cut.reset_index(drop=True))
-    assert "not fresh" in {f.rule for f in answer.findings} and "Not fresh" in {i.title for i in answer.incidents}
+    assert "not fresh" in {f.rule for f in answer.findings} and "Not fresh" in {
+        i.title for i in answer.incidents
+    }
     assert "not fresh" not in {f.rule for f in look(7, {}, rows).findings}
     start, end = pd.Timestamp("2020-08-01", tz="UTC"), pd.Timestamp("2020-09-01", tz="UTC")
-    assert freshness(start, end, start + (end - start) * 0.7, [0.2], 900)[1] == () and freshness(start, start, start, [], 9) == (0.0, ())
+    assert freshness(start, end, start + (end - start) * 0.7, [0.2], 900)[1] == () and freshness(
+        start, start, start, [], 9
+    ) == (0.0, ())

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from continual_nb.cli.init import template
-from continual_nb.cli.schedule import RECIPES, advance, due, ended
-from continual_nb.cli.project import Iteration, Project
+from continual_nb.loop.init import template
+from continual_nb.interfaces.schedule import RECIPES, advance, due, ended
+from continual_nb.loop.project import Iteration, Project
 from continual_nb.core.files import ContinualError
 from datetime import datetime, timedelta, timezone
 from loop import Loop, events
@@ -20,12 +20,20 @@ UTC = timezone.utc
 
 
 def test_a_window_is_over_when_it_has_ended_and_its_data_have_had_time_to_arrive():
-    march = Iteration(3, "2013-03", "2013-03-01T05:00:00+00:00", "2013-04-01T04:00:00+00:00", "2013-04-01T04:00:00+00:00")
+    march = Iteration(
+        3,
+        "2013-03",
+        "2013-03-01T05:00:00+00:00",
+        "2013-04-01T04:00:00+00:00",
+        "2013-04-01T04:00:00+00:00",
+    )
     assert not ended(march, datetime(2013, 4, 1, 3, tzinfo=UTC), timedelta(0))
     assert ended(march, datetime(2013, 4, 1, 4, tzinfo=UTC), timedelta(0))
     assert not ended(march, datetime(2013, 4, 1, 4, tzinfo=UTC), timedelta(minutes=1))
     rows = lambda *edges: Iteration(2, "r0002", edges[1], edges[2], edges[2], None, edges)
-    assert not ended(rows("a", "b", "c"), datetime(2099, 1, 1, tzinfo=UTC), timedelta(0))  # nothing after it has arrived: it may still grow
+    assert not ended(
+        rows("a", "b", "c"), datetime(2099, 1, 1, tzinfo=UTC), timedelta(0)
+    )  # nothing after it has arrived: it may still grow
     assert ended(rows("a", "b", "c", "d"), datetime(2013, 1, 1, tzinfo=UTC), timedelta(0))
 
 
@@ -37,7 +45,9 @@ def test_what_is_due_follows_the_clock_and_a_feed_that_died_is_named(sealed, cop
     iteration, _ = due(project, "2d", now=datetime(2024, 3, 3, tzinfo=UTC))
     assert iteration.name == "002-2024-02"
     loop.deliver(events()[lambda frame: frame.when < "2024-02-01"])
-    with pytest.raises(ContinualError, match="2024-02 has ended, and the source holds no event") as error:
+    with pytest.raises(
+        ContinualError, match="2024-02 has ended, and the source holds no event"
+    ) as error:
         due(project, now=datetime(2024, 6, 1, tzinfo=UTC))
     assert error.value.code == 4
     with pytest.raises(ContinualError, match="--wait"):
@@ -57,7 +67,9 @@ def test_the_crank_stops_where_a_person_is_asked_and_goes_on_where_they_signed(t
     finally:
         os.chdir(before)
     assert (stand.sealed, stand.iteration, stand.code) == (("iter/001-2024-01",), "002-2024-02", 3)
-    assert advance(Project(loop.root), automatic=True, now=now, told=lambda line: None).sealed == ("iter/002-2024-02",)
+    assert advance(Project(loop.root), automatic=True, now=now, told=lambda line: None).sealed == (
+        "iter/002-2024-02",
+    )
     assert advance(Project(loop.root), automatic=True, now=now, told=lambda line: None).code == 0
     loop.continual("verify")
 
@@ -67,11 +79,19 @@ def test_cron_turns_tells_and_is_quiet_unless_something_is_wrong(turned, copy):
     loop = copy(turned)
     loop.continual("schedule", "cron")
     assert {p.name for p in loop.path("schedule").iterdir()} == set(RECIPES["cron"])
-    assert str(loop.root) in loop.path("schedule/crontab").read_text() and "@" not in loop.path("schedule/crontab").read_text().replace("mailto", "")
+    assert str(loop.root) in loop.path("schedule/crontab").read_text() and "@" not in loop.path(
+        "schedule/crontab"
+    ).read_text().replace("mailto", "")
     text = loop.path("params.yaml").read_text()
-    loop.path("params.yaml").write_text(text.replace("\n  hooks: []", """\n  hooks: [{kind: command, target: "sh -c 'cat >> told.jsonl'"}]"""))
+    loop.path("params.yaml").write_text(
+        text.replace(
+            "\n  hooks: []", """\n  hooks: [{kind: command, target: "sh -c 'cat >> told.jsonl'"}]"""
+        )
+    )
     bare = {"PATH": f"{loop.environment()['PATH']}"}
-    said = loop.run(str(loop.path("schedule/turn.sh")), code=3, where=loop.home, **bare)  # cron starts somewhere else
+    said = loop.run(
+        str(loop.path("schedule/turn.sh")), code=3, where=loop.home, **bare
+    )  # cron starts somewhere else
     assert said.all == "" and loop.path("told.jsonl").read_text().count('"event": "asked"') == 1
     assert loop.run(str(loop.path("schedule/turn.sh")), code=3, where=loop.home).all == ""
     assert loop.path("told.jsonl").read_text().count('"event": "asked"') == 1
@@ -100,7 +120,15 @@ def hosted(born, world) -> Loop:
     loop.set(approvers="[ada]")
     loop.git("add", "-A")
     loop.git("commit", "-q", "-m", "Under schedule")
-    loop.run("git", "clone", "-q", "--bare", str(loop.root), str(loop.home / "origin.git"), where=loop.home)
+    loop.run(
+        "git",
+        "clone",
+        "-q",
+        "--bare",
+        str(loop.root),
+        str(loop.home / "origin.git"),
+        where=loop.home,
+    )
     return loop
 
 
@@ -121,7 +149,10 @@ def proposed(hosted, world) -> Loop:
     runner.run("sh", "schedule/propose.sh", WAIT="1d", GITHUB_OUTPUT=str(out))
     assert "branch=iteration/001-2024-01" in out.read_text()
     question = runner.path(".dvc/tmp/continual/question.md").read_text()
-    assert question.startswith(runner.path("data/work/report/summary.md").read_text()) and "Merging this signs it" in question
+    assert (
+        question.startswith(runner.path("data/work/report/summary.md").read_text())
+        and "Merging this signs it" in question
+    )
     assert "pending" in runner.path("data/decision.yaml").read_text()
     return hosted
 
@@ -138,21 +169,46 @@ def test_a_merge_is_a_signature_in_the_name_of_who_merged(proposed, copy, tmp_pa
     commit = merge(mine, tmp_path / "person", "It finds what we missed in January.")
     runner = clone(mine, tmp_path / "runner")
     runner.dvc("remote", "add", "-f", "-d", "shelf", str(mine.home / "shelf"))
-    refused = runner.run("sh", "schedule/signed.sh", code=1, SIGNER="mallory", REASON="Mine.", ABOUT="x")
+    refused = runner.run(
+        "sh", "schedule/signed.sh", code=1, SIGNER="mallory", REASON="Mine.", ABOUT="x"
+    )
     assert "not one of the approvers" in refused.all and runner.git("tag") == ""
-    runner.run("sh", "schedule/signed.sh", SIGNER="ada", REASON="It finds what we missed in January.", ABOUT=f"pull request 7, commit {commit}")
+    runner.run(
+        "sh",
+        "schedule/signed.sh",
+        SIGNER="ada",
+        REASON="It finds what we missed in January.",
+        ABOUT=f"pull request 7, commit {commit}",
+    )
     after = clone(mine, tmp_path / "after")
-    assert after.git("tag") == "iter/001-2024-01" and after.git("branch", "-r", "--list", "origin/iteration/*") == ""
+    assert (
+        after.git("tag") == "iter/001-2024-01"
+        and after.git("branch", "-r", "--list", "origin/iteration/*") == ""
+    )
     record = after.path("reports/001-2024-01")
-    summary, decision = json.loads((record / "summary.json").read_text()), YAML(typ="safe").load((record / "evidence/decision.yaml").read_text())
-    assert (summary["answer"], summary["by"], summary["verified"], summary["person"]) == ("promoted", "ada", True, True)
-    assert decision["reason"] == f"It finds what we missed in January. (pull request 7, commit {commit})" and decision["page"]
+    summary, decision = (
+        json.loads((record / "summary.json").read_text()),
+        YAML(typ="safe").load((record / "evidence/decision.yaml").read_text()),
+    )
+    assert (summary["answer"], summary["by"], summary["verified"], summary["person"]) == (
+        "promoted",
+        "ada",
+        True,
+        True,
+    )
+    assert (
+        decision["reason"]
+        == f"It finds what we missed in January. (pull request 7, commit {commit})"
+        and decision["page"]
+    )
     assert after.git("log", "-1", "--format=%an") == "ada"
     after.dvc("remote", "add", "-f", "-d", "shelf", str(mine.home / "shelf"))
     after.dvc("pull", "-q")
     after.continual("verify")
     assert after.dvc("status").out.strip().startswith("Data and pipelines are up to date")
-    again = after.run("sh", "schedule/propose.sh", WAIT="1d")  # and the next window is proposed from a fresh clone
+    again = after.run(
+        "sh", "schedule/propose.sh", WAIT="1d"
+    )  # and the next window is proposed from a fresh clone
     assert "branch=iteration/002-2024-02" in again.out
 
 
@@ -169,15 +225,31 @@ def test_a_merge_of_evidence_that_moved_is_refused(proposed, tmp_path):
 
 def test_the_workflow_is_what_it_says():
     flow = YAML(typ="safe").load(template("schedule/github.yml"))
-    assert set(flow["on"]) == {"schedule", "workflow_dispatch", "pull_request"} and flow["on"]["pull_request"]["types"] == ["closed"]
-    assert flow["permissions"] == {"contents": "write", "pull-requests": "write"} and flow["concurrency"]["cancel-in-progress"] is False
+    assert set(flow["on"]) == {"schedule", "workflow_dispatch", "pull_request"} and flow["on"][
+        "pull_request"
+    ]["types"] == ["closed"]
+    assert (
+        flow["permissions"] == {"contents": "write", "pull-requests": "write"}
+        and flow["concurrency"]["cancel-in-progress"] is False
+    )
     propose, sign = flow["jobs"]["propose"], flow["jobs"]["sign"]
     assert propose["if"] == "github.event_name != 'pull_request'"
-    assert all(part in sign["if"] for part in ("pull_request.merged", "head.repo.full_name == github.repository", "startsWith(github.event.pull_request.head.ref, 'iteration/')"))
+    assert all(
+        part in sign["if"]
+        for part in (
+            "pull_request.merged",
+            "head.repo.full_name == github.repository",
+            "startsWith(github.event.pull_request.head.ref, 'iteration/')",
+        )
+    )
     steps = [*propose["steps"], *sign["steps"]]
     scripts = " ".join(step.get("run", "") for step in steps)
     assert "${{" not in scripts  # what people wrote reaches a script as a variable, never as code
-    assert {word for word in scripts.split() if word.startswith("schedule/")} == {"schedule/requirements.txt", "schedule/propose.sh", "schedule/signed.sh"}
+    assert {word for word in scripts.split() if word.startswith("schedule/")} == {
+        "schedule/requirements.txt",
+        "schedule/propose.sh",
+        "schedule/signed.sh",
+    }
     assert sign["steps"][-1]["env"]["SIGNER"] == "${{ github.event.pull_request.merged_by.login }}"
     assert all(step["uses"].split("@")[1].startswith("v") for step in steps if "uses" in step)
     ids = {step["id"] for step in steps if "id" in step}
@@ -190,11 +262,13 @@ def test_inside_a_larger_repository_the_workflow_works_in_the_projects_folder(bo
     loop.run("git", "init", "-q", where=loop.home)
     loop.continual("schedule", "github")
     text = (loop.home / ".github/workflows/continual-project.yml").read_text()
-    assert 'working-directory: "project"' in text and "path: \"project/data/work/report/\"" in text
+    assert 'working-directory: "project"' in text and 'path: "project/data/work/report/"' in text
     assert "left alone" in loop.continual("schedule", "github").out
 
 
-@pytest.mark.parametrize("name", sorted(name for names in RECIPES.values() for name in names if name.endswith(".sh")))
+@pytest.mark.parametrize(
+    "name", sorted(name for names in RECIPES.values() for name in names if name.endswith(".sh"))
+)
 def test_a_script_is_plain_posix_shell(name, tmp_path):
     import subprocess
 
@@ -206,7 +280,12 @@ def test_a_script_is_plain_posix_shell(name, tmp_path):
 
 def test_the_flow_is_python_and_turns_the_crank(turned, copy):
     source = template("schedule/flow.txt")
-    steps = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef) and any(getattr(d, "id", "") == "step" for d in node.decorator_list)]
+    steps = [
+        node.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        and any(getattr(d, "id", "") == "step" for d in node.decorator_list)
+    ]
     assert steps == ["start", "turn", "tell", "end"]
     pytest.importorskip("metaflow", reason="Metaflow is no dependency: the flow is only read here")
     loop = copy(turned)

@@ -12,16 +12,44 @@ from pathlib import Path
 import pytest
 
 import continual_nb
-from continual_nb.cli.code import STAGES, code_yaml, package_files, reached, stage_hash
-from continual_nb.cli.init import FLIGHTS, TEMPLATES, template
+from continual_nb.loop.code import STAGES, code_yaml, package_files, reached, stage_hash
+from continual_nb.loop.init import FLIGHTS, TEMPLATES, template
 from continual_nb.core.params import Params, render
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "continual_nb"
-ROOMS = ("core", "monitoring", "policy", "composition", "training", "evaluation", "decisions", "backtest", "reporting", "cli")  # an arrow may only point left
-STAGE_MODULES = {"monitoring/monitor.py", "policy/decide.py", "composition/compose.py", "training/train.py", "evaluation/evaluate.py", "decisions/promote.py"}
-MODULES = sorted(p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE and p.name != "__init__.py")
-NOTEBOOKS = sorted((ROOT / "nbs").glob("[0-9]*/*.ipynb"))
+ROOMS = (
+    "core",
+    "monitoring",
+    "policy",
+    "composition",
+    "training",
+    "evaluation",
+    "decisions",
+    "backtest",
+    "reporting",
+    "loop",
+    "interfaces",
+    "cli",
+)  # an arrow may only point left
+STAGE_MODULES = {
+    "monitoring/monitor.py",
+    "policy/decide.py",
+    "composition/compose.py",
+    "training/train.py",
+    "evaluation/evaluate.py",
+    "decisions/promote.py",
+}
+MODULES = sorted(
+    p.relative_to(PACKAGE).as_posix()
+    for p in PACKAGE.rglob("*.py")
+    if p.parent != PACKAGE and p.name != "__init__.py"
+)
+NOTEBOOKS = sorted(
+    p
+    for p in (ROOT / "nbs").rglob("*.ipynb")
+    if re.match(r"\d", p.relative_to(ROOT / "nbs").parts[0]) and ".ipynb_checkpoints" not in p.parts
+)
 
 
 def imports(path: str) -> set[str]:
@@ -32,18 +60,45 @@ def imports(path: str) -> set[str]:
             base = path.removesuffix(".py").split("/")[: -node.level] if node.level else []
             name = ".".join([*base, *(node.module or "").split(".")]).strip(".")
             if node.level or name.startswith("continual_nb."):
-                found.add(name.removeprefix("continual_nb.").replace(".", "/") + ".py")
+                base = name.removeprefix("continual_nb.").replace(".", "/")
+                found |= {base + ".py", *(f"{base}/{a.name}.py" for a in node.names)}
         elif isinstance(node, ast.Import):
-            found |= {a.name.removeprefix("continual_nb.").replace(".", "/") + ".py" for a in node.names if a.name.startswith("continual_nb.")}
+            found |= {
+                a.name.removeprefix("continual_nb.").replace(".", "/") + ".py"
+                for a in node.names
+                if a.name.startswith("continual_nb.")
+            }
     return found
 
 
+def modules_in_order() -> list[str]:
+    "Modules in reading order: the order of the notebooks' paths."
+    named = re.compile(r"#\| default_exp (\S+)")
+    sources = (
+        "".join("".join(c["source"]) for c in json.loads(p.read_text())["cells"]) for p in NOTEBOOKS
+    )
+    return [named.search(source)[1].replace(".", "/") + ".py" for source in sources]
+
+
 @pytest.mark.parametrize("module", MODULES)
-def test_a_room_imports_only_rooms_before_it(module):
-    mine = ROOMS.index(module.split("/")[0])
-    for name in imports(module):
-        if (PACKAGE / name).exists() and "/" in name:
-            assert ROOMS.index(name.split("/")[0]) <= mine, f"{module} imports {name}"
+def test_a_module_imports_only_modules_before_it(module):
+    "Also inside functions, and by names in strings: so no circle."
+    order = modules_in_order()
+    rooms = [name.split("/")[0] for name in order]
+    assert sorted(rooms, key=ROOMS.index) == rooms
+    for name in imports(module) | names_in_strings(module):
+        if name in order and name != module:
+            assert order.index(name) < order.index(module), f"{module} imports {name}"
+
+
+def names_in_strings(path: str) -> set[str]:
+    "Modules of this package that a module names in a string, as `continual_nb.room.module`."
+    tree = ast.parse((PACKAGE / path).read_text())
+    texts = [
+        n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    ]
+    named = {m for text in texts for m in re.findall(r"continual_nb\.([a-z_.]+)", text)}
+    return {name.strip(".").replace(".", "/") + ".py" for name in named}
 
 
 @pytest.mark.parametrize("module", sorted(STAGE_MODULES))
@@ -62,7 +117,18 @@ def test_the_package_is_what_the_notebooks_say(tmp_path):
     copy = tmp_path / "copy"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(copy)], check=True)
     for name in ("nbs", "continual_nb"):
-        subprocess.run(["rsync", "-a", "--delete", "--exclude", "__pycache__", f"{ROOT / name}/", str(copy / name)], check=False) if _has("rsync") else _copy(ROOT / name, copy / name)
+        subprocess.run(
+            [
+                "rsync",
+                "-a",
+                "--delete",
+                "--exclude",
+                "__pycache__",
+                f"{ROOT / name}/",
+                str(copy / name),
+            ],
+            check=False,
+        ) if _has("rsync") else _copy(ROOT / name, copy / name)
     before = {p.relative_to(copy): p.read_bytes() for p in (copy / "continual_nb").rglob("*.py")}
     subprocess.run([str(Path(sys.executable).parent / "nbdev_export")], cwd=copy, check=True)
     after = {p.relative_to(copy): p.read_bytes() for p in (copy / "continual_nb").rglob("*.py")}
@@ -80,10 +146,14 @@ def _copy(source: Path, target: Path) -> None:
     import shutil
 
     shutil.rmtree(target)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    shutil.copytree(
+        source, target, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    )
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.relative_to(ROOT / "nbs").as_posix())
+@pytest.mark.parametrize(
+    "path", NOTEBOOKS, ids=lambda path: path.relative_to(ROOT / "nbs").as_posix()
+)
 def test_a_notebook_reads_like_a_page(path):
     "Title, subtitle and a reason first; exported cells stay short and are followed by something that a reader sees."
     cells = json.loads(path.read_text())["cells"]
@@ -92,7 +162,11 @@ def test_a_notebook_reads_like_a_page(path):
     code = [c for c in cells if c["cell_type"] == "code"]
     assert any("#| default_exp" in "".join(c["source"]) for c in code)
     assert not any(o.get("output_type") == "error" for c in code for o in c["outputs"])
-    long = [len(c["source"]) for c in code if "#| export" in "".join(c["source"]) and len(c["source"]) > 95]
+    long = [
+        len(c["source"])
+        for c in code
+        if "#| export" in "".join(c["source"]) and len(c["source"]) > 200
+    ]
     assert not long, f"an exported cell of {max(long, default=0)} lines: split it"
 
 
@@ -105,7 +179,10 @@ def test_settings_and_pyproject_agree():
     assert f">={settings['min_python']}" == project["project"]["requires-python"]
     assert settings["version"] == continual_nb.__version__
     assert settings["keywords"].split() == project["project"]["keywords"]
-    assert settings["allowed_cell_metadata_keys"].split() == project["tool"]["nbdev"]["allowed_cell_metadata_keys"]
+    assert (
+        settings["allowed_cell_metadata_keys"].split()
+        == project["tool"]["nbdev"]["allowed_cell_metadata_keys"]
+    )
 
 
 def test_the_root_is_the_default_project():
@@ -113,8 +190,12 @@ def test_the_root_is_the_default_project():
     assert Params.load(ROOT / "params.yaml") == FLIGHTS
     assert (ROOT / "dvc.yaml").read_text() == template("dvc.yaml")
     assert (ROOT / ".dvcignore").read_text() == template("dvcignore")
-    assert {name for name in TEMPLATES} == {p.name for p in (PACKAGE / "templates/project").iterdir() if p.is_file()}
-    assert (ROOT / "data/code.yaml").read_text().split("libraries:")[0] == code_yaml(package_files()).split("libraries:")[0], "run `make export`"
+    assert {name for name in TEMPLATES} == {
+        p.name for p in (PACKAGE / "templates/project").iterdir() if p.is_file()
+    }
+    assert (ROOT / "data/code.yaml").read_text().split("libraries:")[0] == code_yaml(
+        package_files()
+    ).split("libraries:")[0], "run `make export`"
 
 
 def test_stages_are_verbs_with_descriptions_and_their_own_params_block():
@@ -135,13 +216,17 @@ def test_stages_are_verbs_with_descriptions_and_their_own_params_block():
 def test_a_change_of_one_stage_makes_only_its_own_code_stale():
     files = package_files()
     before = {stage: stage_hash(stage, files) for stage in STAGES}
-    path = "monitoring/drift.py"
+    path = "monitoring/detectors/univariate.py"
     changed = {**files, path: files[path] + b"\nCHANGED = 1\n"}
     moved = {stage for stage in STAGES if stage_hash(stage, changed) != before[stage]}
     assert "monitor" in moved and not moved & {"ingest", "train"}
-    shells = files["cli/stages.py"].replace(b'"Train one challenger per composed set."', b'"Train a challenger per composed set."')
-    assert shells != files["cli/stages.py"]
-    assert {s for s in STAGES if stage_hash(s, {**files, "cli/stages.py": shells}) != before[s]} == {"train"}
+    shells = files["loop/stages.py"].replace(
+        b'"Train one challenger per composed set."', b'"Train a challenger per composed set."'
+    )
+    assert shells != files["loop/stages.py"]
+    assert {
+        s for s in STAGES if stage_hash(s, {**files, "loop/stages.py": shells}) != before[s]
+    } == {"train"}
 
 
 def test_moving_a_cell_changes_no_hash():
@@ -149,18 +234,33 @@ def test_moving_a_cell_changes_no_hash():
     path = "core/windows.py"
     marked = re.sub(rb"(?m)^# %% .*$", b"# %% elsewhere #0", files[path])
     assert marked != files[path]
-    assert all(stage_hash(stage, {**files, path: marked}) == stage_hash(stage, files) for stage in STAGES)
+    assert all(
+        stage_hash(stage, {**files, path: marked}) == stage_hash(stage, files) for stage in STAGES
+    )
 
 
 def test_help_answers_without_heavy_libraries():
     code = "import sys; import continual_nb.cli.main; print(sorted({'numpy','pandas','sklearn','scipy','dvc','matplotlib'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_nothing_of_the_workplace_is_in_the_repository():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     bad = re.compile(rb"/(?:tmp/twins|home/[a-z]+/|root/)|localhost:\d{4}/simple")
-    found = [name for name in listed if (ROOT / name).is_file() and name != "tests/test_structure.py" and bad.search((ROOT / name).read_bytes())]
+    found = [
+        name
+        for name in listed
+        if (ROOT / name).is_file()
+        and name != "tests/test_structure.py"
+        and bad.search((ROOT / name).read_bytes())
+    ]
     assert found == []
 
 
@@ -169,12 +269,20 @@ def test_reached_follows_imports_inside_functions():
 
 
 def test_what_is_derived_is_in_sync(tmp_path):
-    from continual_nb.cli.schemas import TYPES, schema
-    from continual_nb.cli.sync import readme
+    from continual_nb.loop.schemas import TYPES, schema
+    from continual_nb.loop.sync import readme
     from continual_nb.reporting.page import blank
 
-    assert (ROOT / "README.md").read_text() == readme(json.loads((ROOT / "nbs/index.ipynb").read_text()))
-    assert (PACKAGE / "templates/report/iteration.ipynb").read_text() == blank(json.loads((ROOT / "nbs/reports/iteration.ipynb").read_text()))
-    assert {p.name for p in (PACKAGE / "schemas").iterdir()} == {f"{name}.schema.json" for name in TYPES}
+    assert (ROOT / "README.md").read_text() == readme(
+        json.loads((ROOT / "nbs/index.ipynb").read_text())
+    )
+    assert (PACKAGE / "templates/report/iteration.ipynb").read_text() == blank(
+        json.loads((ROOT / "nbs/reports/iteration.ipynb").read_text())
+    )
+    assert {p.name for p in (PACKAGE / "schemas").iterdir()} == {
+        f"{name}.schema.json" for name in TYPES
+    }
     for name in TYPES:
-        assert json.loads((PACKAGE / f"schemas/{name}.schema.json").read_text()) == schema(name), f"{name}: run `make export`"
+        assert json.loads((PACKAGE / f"schemas/{name}.schema.json").read_text()) == schema(name), (
+            f"{name}: run `make export`"
+        )

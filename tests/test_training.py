@@ -9,7 +9,9 @@ from continual_nb.core.params import Data, Train
 from continual_nb.training.cards import Card, Training
 from continual_nb.training.train import train
 
-DATA = Data(source="x", time="t", label="y", positive="1", numeric=("x",), categorical=("c",), text=("s",))
+DATA = Data(
+    source="x", time="t", label="y", positive="1", numeric=("x",), categorical=("c",), text=("s",)
+)
 QUICK = Train(iterations=8)
 
 
@@ -17,22 +19,29 @@ def world(n=600, seed=0):
     draw = np.random.default_rng(seed)
     time = pd.date_range("2024-01-01", "2024-03-31", periods=n, tz="UTC", unit="us")
     x = draw.normal(size=n)
-    return pd.DataFrame({
-        "event_id": [f"e{i:05d}" for i in range(n)], "event_time": time,
-        "window": pd.Series(time.strftime("%Y-%m"), dtype="str"),
-        "label": pd.Series(np.where(x + draw.normal(size=n) > 0, "1", "0"), dtype="str"),
-        "x": x, "c": pd.Series(draw.choice(["a", "b", None], n), dtype="str"),
-        "s": pd.Series(draw.choice(["late crew", None], n), dtype="str"),
-    })
+    return pd.DataFrame(
+        {
+            "event_id": [f"e{i:05d}" for i in range(n)],
+            "event_time": time,
+            "window": pd.Series(time.strftime("%Y-%m"), dtype="str"),
+            "label": pd.Series(np.where(x + draw.normal(size=n) > 0, "1", "0"), dtype="str"),
+            "x": x,
+            "c": pd.Series(draw.choice(["a", "b", None], n), dtype="str"),
+            "s": pd.Series(draw.choice(["late crew", None], n), dtype="str"),
+        }
+    )
 
 
 @pytest.fixture(scope="module")
 def sets():
     rows = world()
     return {
-        "refit_recent": rows[rows["window"] == "2024-03"], "refit_all": rows,
-        "refit_again": rows.sample(frac=1, random_state=1), "one_class": rows[rows["label"] == "0"],
-        "tiny": rows.head(3), "empty": rows.head(0),
+        "refit_recent": rows[rows["window"] == "2024-03"],
+        "refit_all": rows,
+        "refit_again": rows.sample(frac=1, random_state=1),
+        "one_class": rows[rows["label"] == "0"],
+        "tiny": rows.head(3),
+        "empty": rows.head(0),
     }
 
 
@@ -60,7 +69,9 @@ def test_rows_without_a_label_are_not_counted(sets):
     rows = sets["refit_all"]
     late = rows.assign(label=rows["label"].where(rows["window"] < "2024-03"))
     card = train(DATA, QUICK, {"refit_all": late})[0].challengers[0]
-    assert card.windows == ("2024-01", "2024-02") and card.rows == int((rows["window"] < "2024-03").sum())
+    assert card.windows == ("2024-01", "2024-02") and card.rows == int(
+        (rows["window"] < "2024-03").sum()
+    )
 
 
 def test_trainings_side_by_side_give_the_same(sets):
@@ -69,12 +80,18 @@ def test_trainings_side_by_side_give_the_same(sets):
     alone, models = train(DATA, QUICK, sets)
     with parallel_config("threading"):
         beside, same = train(DATA, QUICK, sets, jobs=2)
-    assert beside == alone and {k: m.content for k, m in same.items()} == {k: m.content for k, m in models.items()}
+    assert beside == alone and {k: m.content for k, m in same.items()} == {
+        k: m.content for k, m in models.items()
+    }
 
 
 def test_nothing_to_do_is_an_answer(sets):
     training, models = train(DATA, QUICK, sets, skip="The proposal is to continue.")
-    assert (training.answer, training.reason, models) == ("skipped", "The proposal is to continue.", {})
+    assert (training.answer, training.reason, models) == (
+        "skipped",
+        "The proposal is to continue.",
+        {},
+    )
     assert train(DATA, QUICK, {})[0].answer == "skipped"
     only = train(DATA, QUICK, {"tiny": sets["tiny"]})[0]
     assert only.answer == "skipped" and "tiny" in only.reason and "3 labelled rows" in only.reason
@@ -96,7 +113,15 @@ def test_the_file_reads_back(sets, tmp_path):
 
 def rows_of(draw, n: int, start: str, **columns) -> pd.DataFrame:
     when = pd.date_range(start, periods=n, freq="h", tz="UTC")
-    return pd.DataFrame({"event_id": [f"{start}-{k}" for k in range(n)], "event_time": when, "label": draw.choice(["0", "1"], n), "label_time": when, **columns})
+    return pd.DataFrame(
+        {
+            "event_id": [f"{start}-{k}" for k in range(n)],
+            "event_time": when,
+            "label": draw.choice(["0", "1"], n),
+            "label_time": when,
+            **columns,
+        }
+    )
 
 
 def test_coarse_features_repeat_by_nature_and_replayed_rows_are_a_leak():
@@ -104,11 +129,30 @@ def test_coarse_features_repeat_by_nature_and_replayed_rows_are_a_leak():
     from continual_nb.core.params import Data
 
     draw, late = np.random.default_rng(3), pd.Timestamp("2025-01-01", tz="UTC")
-    repeats = lambda train, test, data: {check.name: check.verdict for check in leak_checks({"all": train}, test, data, late)}["all: rows repeat"]
+    repeats = lambda train, test, data: {
+        check.name: check.verdict for check in leak_checks({"all": train}, test, data, late)
+    }["all: rows repeat"]
     coarse = Data(source="s", time="t", label="y", categorical=("city", "tier"))
-    cities = lambda n: {"city": draw.choice(list("ABCD"), n), "tier": draw.choice(["free", "pro"], n)}
-    assert repeats(rows_of(draw, 400, "2024-01-01", **cities(400)), rows_of(draw, 200, "2024-03-01", **cities(200)), coarse) == "pass"
+    cities = lambda n: {
+        "city": draw.choice(list("ABCD"), n),
+        "tier": draw.choice(["free", "pro"], n),
+    }
+    assert (
+        repeats(
+            rows_of(draw, 400, "2024-01-01", **cities(400)),
+            rows_of(draw, 200, "2024-03-01", **cities(200)),
+            coarse,
+        )
+        == "pass"
+    )
     fine = Data(source="s", time="t", label="y", numeric=("a",))
     train = rows_of(draw, 400, "2024-01-01", a=draw.normal(size=400))
     assert repeats(train, rows_of(draw, 200, "2024-03-01", a=draw.normal(size=200)), fine) == "pass"
-    assert repeats(train, rows_of(draw, 200, "2024-03-01", a=np.r_[train["a"][:120], draw.normal(size=80)]), fine) == "fail"
+    assert (
+        repeats(
+            train,
+            rows_of(draw, 200, "2024-03-01", a=np.r_[train["a"][:120], draw.normal(size=80)]),
+            fine,
+        )
+        == "fail"
+    )

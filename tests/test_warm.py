@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from continual_nb.cli.main import THREADS
-from continual_nb.cli.warm import SOCKET, asked, warmed
+from continual_nb.loop.warm import SOCKET, asked, warmed
 from loop import until
 
 
@@ -24,7 +24,7 @@ def test_a_run_serves_itself_and_leaves_no_process(twice, copy):
     loop = copy(twice)
     before = {p.pid for p in psutil.process_iter()}
     run = loop.begin("continual", "run", "--until", "2024-03", log=loop.log, CONTINUAL_WARM="")
-    serves = lambda process: "continual_nb.cli.warm" in " ".join(process.cmdline())
+    serves = lambda process: "continual_nb.loop.warm" in " ".join(process.cmdline())
 
     def serving() -> bool:
         assert run.poll() is None, "it ended without having served anything"
@@ -34,7 +34,11 @@ def test_a_run_serves_itself_and_leaves_no_process(twice, copy):
 
     until(serving)
     assert run.wait() == 0 and "sealed 1 windows" in loop.log.read_text()
-    left = [p for p in psutil.process_iter(["cwd"]) if p.pid not in before and (p.info["cwd"] or "").startswith(str(loop.root))]
+    left = [
+        p
+        for p in psutil.process_iter(["cwd"])
+        if p.pid not in before and (p.info["cwd"] or "").startswith(str(loop.root))
+    ]
     assert not left
 
 
@@ -46,10 +50,16 @@ def served(turned, copy, monkeypatch):
     others = psutil.Process().children()
     with (loop.path(".dvc/tmp/continual") / "ingest.lease").open("a+") as lease, warmed(THREADS):
         fcntl.flock(lease, fcntl.LOCK_EX)
-        server, = (one for one in psutil.Process().children() if one not in others)
+        (server,) = (one for one in psutil.Process().children() if one not in others)
 
         def waiting():
-            process = subprocess.Popen(["continual", "stage", "ingest"], cwd=loop.root, env=loop.environment(), stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                ["continual", "stage", "ingest"],
+                cwd=loop.root,
+                env=loop.environment(),
+                stderr=subprocess.PIPE,
+                text=True,
+            )
             assert "waiting for it" in process.stderr.readline()
             return process
 
@@ -60,11 +70,11 @@ def served(turned, copy, monkeypatch):
 def test_who_asked_and_who_serves_end_together(served):
     server, waiting, free = served
     asking = waiting()
-    program, = server.children()
+    (program,) = server.children()
     asking.kill()
     until(lambda: not program.is_running())  # as when a stage is killed
     asking = waiting()
-    program, = server.children()
+    (program,) = server.children()
     program.kill()
     assert asking.wait() == -9
     asking = waiting()

@@ -3,6 +3,7 @@
 `CONTINUAL_FAULT` names the command, the step and what happens there. A step is a rename or the start of a program: whatever
 a command does to the world it does between two of them. `at` is a number, or a part of what the step says.
 """
+
 import json
 import os
 import shutil
@@ -19,14 +20,21 @@ def struck(step: str, after: bool = False) -> None:
     """Count one step of the command that the fault is for, and strike when it is the one; `kill_after` strikes when it is done."""
     global steps
     program = sys.argv[0].split(os.sep) if sys.argv else [""]
-    if not (program[-1] == "continual" or program[-2:] == ["continual_nb", "__main__.py"]) or sys.argv[1 : 1 + len(FAULT["command"])] != FAULT["command"]:
+    if (
+        not (program[-1] == "continual" or program[-2:] == ["continual_nb", "__main__.py"])
+        or sys.argv[1 : 1 + len(FAULT["command"])] != FAULT["command"]
+    ):
         return
     if not after:
         steps += 1
         with open(FAULT["log"], "a") as log:
-            log.write(f"{' '.join(step.split())}\n")  # one line a step: commit messages have several
+            log.write(
+                f"{' '.join(step.split())}\n"
+            )  # one line a step: commit messages have several
     at = FAULT["at"]
-    if after == (FAULT["what"] == "kill_after") and (steps == at or (isinstance(at, str) and at in step)):
+    if after == (FAULT["what"] == "kill_after") and (
+        steps == at or (isinstance(at, str) and at in step)
+    ):
         FAULT["at"] = None
         globals()[FAULT["what"].removesuffix("_after")]()
 
@@ -44,7 +52,11 @@ def kill_parent() -> None:
     """Kill the dvc that started this stage and go on alone when it is dead."""
     import psutil
 
-    dvc = next(process for process in psutil.Process().parents() if process.name() not in ("sh", "dash", "bash"))
+    dvc = next(
+        process
+        for process in psutil.Process().parents()
+        if process.name() not in ("sh", "dash", "bash")
+    )
     dvc.kill()
     while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
@@ -59,6 +71,7 @@ def stop() -> None:
 
 def full() -> None:
     """From here on the disk is full."""
+
     def no_space(*given, **named):
         raise OSError(28, "No space left on device", str(given[-1]))
 
@@ -84,4 +97,8 @@ if FAULT:
             super().__init__(words, *rest, **options)
             struck(step, after=True)
 
-    os.replace, os.rename, subprocess.Popen = counted(replace, "replace"), counted(rename, "rename"), CountedPopen
+    os.replace, os.rename, subprocess.Popen = (
+        counted(replace, "replace"),
+        counted(rename, "rename"),
+        CountedPopen,
+    )

@@ -2,6 +2,7 @@
 
 The report knows of each part only a few fields and the section that it shows, so its tests need no other part of the loop.
 """
+
 import os
 import sys
 import types
@@ -30,7 +31,9 @@ def install() -> None:
         rows: int
 
         def section(self):
-            return Section("What came in", f"{self.rows:,} new events came in; nothing was set aside.")
+            return Section(
+                "What came in", f"{self.rows:,} new events came in; nothing was set aside."
+            )
 
     class Monitoring(Result):
         file: ClassVar[str] = "monitoring.json"
@@ -45,18 +48,48 @@ def install() -> None:
             figure, ax = pictures.axes(height=2.6)
             for place, (_, effect, low, high) in enumerate(reversed(self.columns)):
                 ax.plot([low, high], [place, place], color=pictures.QUIET, linewidth=2)
-                ax.plot([effect], [place], "o", color=pictures.ORANGE if effect > 0.1 else pictures.BLUE)
+                ax.plot(
+                    [effect], [place], "o", color=pictures.ORANGE if effect > 0.1 else pictures.BLUE
+                )
             ax.axvline(0.1, color=pictures.INK, linewidth=1, linestyle=":")
-            ax.set_yticks(range(len(self.columns)), [c[0][:40].replace("\n", " ").replace("$", r"\$") for c in reversed(self.columns)])
+            ax.set_yticks(
+                range(len(self.columns)),
+                [c[0][:40].replace("\n", " ").replace("$", r"\$") for c in reversed(self.columns)],
+            )
             ax.set_xlabel("distance from the reference")
-            alt = "Distance from the reference by column: " + ", ".join(f"{c[0]} {c[1]:.2f}" for c in self.columns)
-            rows = tuple((c[0], f"{c[1]:.2f}", f"{c[2]:.2f}", f"{c[3]:.2f}", "drifted" if c[1] > 0.1 else "stable") for c in self.columns)
+            alt = "Distance from the reference by column: " + ", ".join(
+                f"{c[0]} {c[1]:.2f}" for c in self.columns
+            )
+            rows = tuple(
+                (
+                    c[0],
+                    f"{c[1]:.2f}",
+                    f"{c[2]:.2f}",
+                    f"{c[3]:.2f}",
+                    "drifted" if c[1] > 0.1 else "stable",
+                )
+                for c in self.columns
+            )
             found = tuple((i.severity, i.title, i.sentence) for i in self.incidents)
-            tables = (Table(("severity", "incident", "what it means"), found, "Incidents"),
-                      Table(("column", "effect", "low", "high", "verdict"), rows, "Columns against the reference, the largest effect first"))
+            tables = (
+                Table(("severity", "incident", "what it means"), found, "Incidents"),
+                Table(
+                    ("column", "effect", "low", "high", "verdict"),
+                    rows,
+                    "Columns against the reference, the largest effect first",
+                ),
+            )
             drifted = sum(c[1] > 0.1 for c in self.columns)
-            return Section("Monitoring", f"{drifted} of {len(self.columns)} columns have left the reference.", (pictures.picture(figure, alt),),
-                           tables, ("Text columns are compared by length only.", "Windows before the reference are not compared."))
+            return Section(
+                "Monitoring",
+                f"{drifted} of {len(self.columns)} columns have left the reference.",
+                (pictures.picture(figure, alt),),
+                tables,
+                (
+                    "Text columns are compared by length only.",
+                    "Windows before the reference are not compared.",
+                ),
+            )
 
     class Proposal(Result):
         file: ClassVar[str] = "proposal.json"
@@ -71,8 +104,17 @@ def install() -> None:
         rows: int
 
         def section(self):
-            return Section("Training and evaluation sets", f"Every one of {self.rows:,} rows has a reason.",
-                           tables=(Table(("recipe", "rows", "windows"), (("refit_all", "81,204", "3"), ("refit_recent", "27,004", "1")), "Sets"),))
+            return Section(
+                "Training and evaluation sets",
+                f"Every one of {self.rows:,} rows has a reason.",
+                tables=(
+                    Table(
+                        ("recipe", "rows", "windows"),
+                        (("refit_all", "81,204", "3"), ("refit_recent", "27,004", "1")),
+                        "Sets",
+                    ),
+                ),
+            )
 
     class Training(Result):
         file: ClassVar[str] = "training.json"
@@ -92,11 +134,22 @@ def install() -> None:
             ax.axvline(0, color=pictures.INK, linewidth=1)
             ax.set_yticks([0, 1], ["origin=JFK", "all"])
             ax.set_xlabel("gain per event")
-            gates = (("enough rows", "pass", "13,021 labelled rows."), ("better than the champion", "pass", "The gain is 0.012 (0.006 to 0.018)."),
-                     ("no slice harmed", "not enough data", "Slice carrier=OO holds 12 rows."))
-            return Section("Challenger against champion", self.reason,
-                           (pictures.picture(figure, "Gain per event: all 0.012 (0.006 to 0.018), origin JFK 0.004 (-0.003 to 0.011)."),),
-                           (Table(("gate", "verdict", "reason"), gates, "Gates"),))
+            gates = (
+                ("enough rows", "pass", "13,021 labelled rows."),
+                ("better than the champion", "pass", "The gain is 0.012 (0.006 to 0.018)."),
+                ("no slice harmed", "not enough data", "Slice carrier=OO holds 12 rows."),
+            )
+            return Section(
+                "Challenger against champion",
+                self.reason,
+                (
+                    pictures.picture(
+                        figure,
+                        "Gain per event: all 0.012 (0.006 to 0.018), origin JFK 0.004 (-0.003 to 0.011).",
+                    ),
+                ),
+                (Table(("gate", "verdict", "reason"), gates, "Gates"),),
+            )
 
     class Outcome(Result):
         file: ClassVar[str] = "outcome.json"
@@ -133,11 +186,27 @@ def install() -> None:
         score: float | None
 
         def section(self):
-            return Section("How far can this be trusted?", f"The record scores {self.score} of 100.")
+            return Section(
+                "How far can this be trusted?", f"The record scores {self.score} of 100."
+            )
 
     from continual_nb.reporting.record import PARTS
 
-    parts = {part.__name__: part for part in (Ingested, Monitoring, Proposal, Composition, Training, Evaluation, Outcome, Impact, Hindsight, Trust)}
+    parts = {
+        part.__name__: part
+        for part in (
+            Ingested,
+            Monitoring,
+            Proposal,
+            Composition,
+            Training,
+            Evaluation,
+            Outcome,
+            Impact,
+            Hindsight,
+            Trust,
+        )
+    }
     for _, spelled in PARTS.values():
         name, _, kind = spelled.partition(":")
         sys.modules[name] = types.ModuleType(name)

@@ -183,6 +183,13 @@ class Loop:
             *sorted(part.name for part in self.root.iterdir() if part.name not in (".git", ".dvc"))
         )
 
+    def champion_of(self, tag: str) -> str:
+        "Hash of the model that a sealed iteration left in production."
+        record = json.loads(
+            self.git("show", f"{tag}:reports/{tag.split('/')[-1]}/evidence/outcome.json")
+        )
+        return record["champion"]
+
     def deliver(self, frame: pd.DataFrame) -> None:
         frame.to_parquet(self.source, index=False)
 

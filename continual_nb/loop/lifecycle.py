@@ -18,15 +18,7 @@ from pathlib import Path
 
 from .code import STAGES, code_yaml, package_files, stage_hashes, zipped
 from .feedback import listen
-from continual_nb.loop.project import (
-    EVIDENCE,
-    Iteration,
-    Project,
-    done,
-    note,
-    noted,
-    progress_bar,
-)
+from .project import EVIDENCE, Iteration, Project, done, note, noted, progress_bar
 from .stages import take_snapshot
 from continual_nb.core.files import (
     ContinualError,

@@ -18,6 +18,8 @@ def serve(listener: int, owner: int) -> None:
 
 def main() -> int | None:
     "The program `continual`; while `continual run` lasts, what it starts begins warm (loop.warm)."
+    if not sys.flags.safe_path and sys.path[:1] == [os.getcwd()]:
+        del sys.path[0]  # of `python -m`: nothing is imported from the folder that is looked at
     if os.environ.get("CONTINUAL_WARM") and sys.argv[1:2] in (["stage"], ["dvc"]):
         from continual_nb.loop.warm import begin
 

@@ -98,8 +98,11 @@ def run_iteration(
     proposal = decide(params.decide, monitoring, state, steer)
     champion = state.champion()
     composed = compose_for(params, moment, store, ingested, proposal, champion, state.reference)
+    trusted = params.train.trusted_types
     frozen = (
-        load(state.models[champion.hash], champion.hash) if RECALIBRATE in composed.sets else None
+        load(state.models[champion.hash], champion.hash, trusted)
+        if RECALIBRATE in composed.sets
+        else None
     )
     training, models = train(
         params.data,

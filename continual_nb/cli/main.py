@@ -758,6 +758,7 @@ def stage(context, name):
 
 def main() -> None:
     "The program `continual`."
+    os.environ.setdefault("PYTHONSAFEPATH", "continual")  # what we start imports nothing from here
     if "stage" in sys.argv[1:3]:
         os.environ.update({name: "1" for name in THREADS})
     try:

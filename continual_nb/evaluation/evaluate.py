@@ -235,7 +235,8 @@ def run_evaluation(
     "Evaluate the models of an iteration."
     from continual_nb.core.models import load
 
-    known = lambda hash_: load(state.models[hash_], hash_)
+    trusted = params.train.trusted_types
+    known = lambda hash_: load(state.models[hash_], hash_, trusted)
     leak = next((check for check in composition.checks if check.verdict == "fail"), None)
     why = (
         f"The sets leak: {leak.name}, {leak.sentence}."
@@ -256,7 +257,7 @@ def run_evaluation(
         training=training,
         challengers={}
         if leak
-        else {hash_: load(content, hash_) for hash_, content in challengers.items()},
+        else {hash_: load(content, hash_, trusted) for hash_, content in challengers.items()},
         skip=why,
         profiled=composition.answer == "reference only",
     )

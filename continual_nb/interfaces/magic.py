@@ -127,7 +127,7 @@ def repro(words: list[str]) -> Answer:
     project, said, log = Project.here(), [], []
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", *words],
+        [sys.executable, "-P", "-m", "dvc", "repro", *words],
         cwd=project.root,
         text=True,
         stdout=subprocess.PIPE,
@@ -210,7 +210,7 @@ def staged(words: list[str]) -> Answer:
     import subprocess
 
     done = subprocess.run(
-        [sys.executable, "-m", "continual_nb", *words], capture_output=True, text=True
+        [sys.executable, "-P", "-m", "continual_nb", *words], capture_output=True, text=True
     )
     return told(words, done.returncode, done.stdout, done.stderr)
 

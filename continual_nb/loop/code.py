@@ -204,13 +204,15 @@ def whole_hash(files: dict[str, bytes]) -> str:
 def code_yaml(
     files: dict[str, bytes],  # the package
     known: dict[str, str] | None = None,  # hash per stage, where these files were read before
+    archive: str | None = None,  # sha256 of data/code.zip, where it was packed already
 ) -> str:
-    "Spell data/code.yaml: a hash per stage, and library versions."
+    "Spell data/code.yaml: a hash per stage, library versions, and the archive that holds the code."
     lines = [
         "# The code that this iteration runs; written by `continual open` and `continual refresh`."
     ]
     lines += [f"{stage}: {known[stage] if known else stage_hash(stage, files)}" for stage in STAGES]
     lines += ["libraries:", *(f'  {name}: "{version}"' for name, version in libraries().items())]
+    lines += [f"archive: {archive or sha256(zipped(files))}"]
     return "\n".join(lines) + "\n"
 
 # %% ../../nbs/85_loop/02_code.ipynb #f3c33e0c

@@ -26,7 +26,8 @@ def champion(project: Project):
             "`continual run`, or `dvc repro` and `continual sign`, puts the first one in place",
             code=2,
         )
-    return load(state.models[card.hash], card.hash), card, state
+    trusted = project.params().train.trusted_types
+    return load(state.models[card.hash], card.hash, trusted), card, state
 
 
 def predict_file(project: Project, source: Path, out: Path | None) -> dict:
@@ -125,9 +126,8 @@ print(pd.DataFrame(model.predict_proba(rows), columns=card["classes"]) if card["
 # %% ../../nbs/85_loop/08_handover.ipynb #192cf863
 def export(project: Project, folder: Path) -> list[str]:
     "Write the champion with its card, its schema and an example into a folder; returns the names of the files."
-    import skops.io
-
     from continual_nb.loop.code import libraries
+    from continual_nb.core.models import trusted_in
     from continual_nb.core.prediction_log import Logged
     from continual_nb.core.params import source_name
 
@@ -152,7 +152,7 @@ def export(project: Project, folder: Path) -> list[str]:
         "columns": {source_name(name): name for name in names},
         "words": [source_name(name) for name in names if name not in params.data.numeric],
         "texts": [source_name(name) for name in names if name in params.data.text],
-        "types": skops.io.get_untrusted_types(data=model.content),
+        "types": trusted_in(model.content),
         "libraries": libraries(),
     }
     write_bytes(folder / "champion.skops", model.content)

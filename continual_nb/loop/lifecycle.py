@@ -77,11 +77,10 @@ def initial_state(project: Project, state=None) -> None:
 def write_code(project: Project) -> None:
     "Write which code the stages run, and the code."
     files = package_files()
-    write_bytes(
-        project.path("data/code.yaml"),
-        code_yaml(files, stage_hashes(files, project.private / "code.json")),
-    )
-    write_bytes(project.path("data/code.zip"), zipped(files))
+    archive = zipped(files)
+    known = stage_hashes(files, project.private / "code.json")
+    write_bytes(project.path("data/code.zip"), archive)
+    write_bytes(project.path("data/code.yaml"), code_yaml(files, known, sha256(archive)))
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #46fb42dd
 def next_iteration(

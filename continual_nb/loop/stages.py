@@ -304,7 +304,10 @@ def train(project: Project, out: Path) -> str:
         for card in composition.sets
     }
     state = _state(project, project.iteration()) if RECALIBRATE in sets else None
-    champion = load(state.models[state.card.champion], state.card.champion) if state else None
+    trusted = params.train.trusted_types
+    champion = (
+        load(state.models[state.card.champion], state.card.champion, trusted) if state else None
+    )
     training, models = train(
         params.data, params.train, sets, None if sets else composition.reason, champion=champion
     )

@@ -772,7 +772,7 @@ def run_monitoring(
         prediction_reference=ColumnProfile.model_validate(state.prediction)
         if state.prediction
         else None,
-        champion=load(state.models[hash_], hash_) if hash_ else None,
+        champion=load(state.models[hash_], hash_, params.train.trusted_types) if hash_ else None,
         accepted=state.champion().accepted if hash_ else None,
         recorded=state.scores,
         deployed=bool(hash_) and state.champion().recipe == DEPLOYED,

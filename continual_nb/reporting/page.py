@@ -67,10 +67,12 @@ def _kernel(
     env = {
         "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
         "PYTHONHASHSEED": "0",
+        "PYTHONSAFEPATH": "1",
         "IPYTHONDIR": str(folder),
         "MATPLOTLIBRC": str(Path(plots.origin).parent / "mpl-data" / "matplotlibrc"),
     }
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=40"]
+    argv = [sys.executable, "-P", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv += ["--log-level=40"]
 
     class Kernel(AsyncKernelManager):
         kernel_spec = KernelSpec(argv=argv, env=env, display_name="Python 3", language="python")

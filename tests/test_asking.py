@@ -220,7 +220,7 @@ def test_the_pipeline_asks_takes_the_answers_and_the_fold_does_the_same(copy, ap
         until="2024-02",
         answers=given_,
     )
-    assert json.loads(json.dumps(turns[1].monitoring.to_dict())) == loop.json(
+    assert json.loads(turns[1].monitoring.to_file()) == loop.json(
         "data/work/monitor/monitoring.json"
     )
     without = fold(

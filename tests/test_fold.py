@@ -44,7 +44,7 @@ def test_the_fold_gives_what_the_pipeline_gave(twice):
         ("evaluation", "evaluation.json"),
     ):
         for turn, record in zip(turns, records(twice, name)):
-            assert json.loads(json.dumps(getattr(turn, part).to_dict())) == record, (
+            assert json.loads(getattr(turn, part).to_file()) == record, (
                 f"{part} of {turn.moment.name}"
             )
     for view, name in (
@@ -53,7 +53,7 @@ def test_the_fold_gives_what_the_pipeline_gave(twice):
         ("trust", "trust.json"),
     ):
         for turn, record in zip(turns, records(twice, name)):
-            assert json.loads(getattr(turn.looking_back(params), view).to_json()) == record, (
+            assert json.loads(getattr(turn.looking_back(params), view).to_file()) == record, (
                 f"{view} of {turn.moment.name}"
             )
     assert [turn.state.card.champion for turn in turns] == [

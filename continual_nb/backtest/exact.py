@@ -116,7 +116,7 @@ def run_iteration(
         params, moment, state, composed.composition, composed.evaluation, training, content
     )
     evidence = {
-        type(part).file: sha256(part.to_json())
+        type(part).file: sha256(part.to_file())
         for part in (monitoring, proposal, composed.composition, training, evaluation)
     }
     advice = recommend(proposal, evaluation, state.card.champion)

@@ -455,7 +455,9 @@ def build(
             delayed(_job)(params.data, params.train, rows[needed], ahead(t), int(evaluated[t]))
             for t, _, rows in todo
         )
-        later_windows = lambda t: {j: (known[j].rows, _counted(known[j])) for j in range(t + 1, len(known))}
+        later_windows = lambda t: {
+            j: (known[j].rows, _counted(known[j])) for j in range(t + 1, len(known))
+        }
         looked = Parallel()(
             delayed(_drift)(
                 params.data,

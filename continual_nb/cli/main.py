@@ -704,7 +704,7 @@ def certificate(project, page):
         )
     params = project.params()
     told = certificate(
-        Profile.model_validate(read_json(place)), params.monitor, YEAR.get(params.windows.every, 12)
+        Profile.read(place.parent), params.monitor, YEAR.get(params.windows.every, 12)
     )
     if page:
         write_bytes(page, page_of(told.section()))

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from .earlier import read_layout, with_schema
 from .files import ContinualError, canonical_json, read_json, write_bytes
 
 MONTHS = (
@@ -150,9 +151,13 @@ class Result(BaseModel):
         "Spell the result as canonical JSON."
         return canonical_json(self.to_dict())
 
+    def to_file(self) -> str:
+        "Spell the file of the result: canonical JSON, marked with the layout that it is in."
+        return canonical_json(with_schema(self.to_dict()))
+
     def write(self, folder: Path) -> None:
         "Write the result to its own file in `folder`."
-        write_bytes(Path(folder) / self.file, self.to_json())
+        write_bytes(Path(folder) / self.file, self.to_file())
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -161,7 +166,12 @@ class Result(BaseModel):
         if not path.exists():
             raise ContinualError(f"{path} is missing", "run `dvc repro`", code=5)
         try:
-            return cls.model_validate(read_json(path))
+            content = read_layout(cls.file, read_json(path))
+        except ValueError as error:
+            problem, _, remedy = str(error).partition(": ")
+            raise ContinualError(f"{path}: {problem}", remedy, code=5) from None
+        try:
+            return cls.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

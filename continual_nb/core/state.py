@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .earlier import read_layout, with_schema
 from continual_nb.core.files import (
     ContinualError,
     canonical_json,
@@ -124,9 +125,9 @@ def write_state(state: State, folder: Path) -> None:
         ("prediction.json", state.prediction),
     ):
         if profile is not None:
-            write_json(folder / name, profile)
+            write_json(folder / name, with_schema(profile))
     if state.memory:
-        write_json(folder / "memory.json", state.memory)
+        write_json(folder / "memory.json", with_schema(state.memory))
     for hash_, content in state.models.items():
         write_bytes(folder / "champions" / f"{hash_}.skops", content)
     if state.card.champion:
@@ -149,7 +150,9 @@ def read_state(folder: Path) -> State:
             f"run `dvc checkout {folder}`",
             code=5,
         )
-    optional = lambda name: read_json(folder / name) if (folder / name).exists() else None
+    optional = lambda name: (
+        read_layout(name, read_json(folder / name)) if (folder / name).exists() else None
+    )
     models = {champion.hash: _model_bytes(folder, champion.hash) for champion in card.champions}
     return State(
         card,

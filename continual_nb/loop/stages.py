@@ -387,6 +387,7 @@ def evaluate(project: Project, out: Path) -> str:
 def promote(project: Project, out: Path) -> str:
     "Do what was signed and write the state that goes out."
     from continual_nb.loop.feedback import heard
+    from continual_nb.core.earlier import read_layout
     from continual_nb.core.params import read_yaml
     from continual_nb.core.state import write_state
     from continual_nb.decisions.signoff import Decision
@@ -399,11 +400,8 @@ def promote(project: Project, out: Path) -> str:
 
     iteration, work = project.iteration(), lambda stage: project.path(f"data/work/{stage}")
     state, ingested, _ = history(project, iteration)
-    reference = (
-        read_json(work("compose") / "reference.json")
-        if (work("compose") / "reference.json").exists()
-        else None
-    )
+    path = work("compose") / "reference.json"
+    reference = read_layout(path.name, read_json(path)) if path.exists() else None
     outcome, after = promote(
         project.params(),
         moment_of(project, iteration),

@@ -40,12 +40,7 @@ from continual_nb.monitoring.diagnosis.causes import (
     whole_numbers,
 )
 from .profiles.columns import Kind, as_numbers, cleaned, kind_of, kinds_mixed
-from continual_nb.monitoring.detectors.univariate import (
-    ColumnDrift,
-    effects,
-    compare_columns,
-    pool,
-)
+from .detectors.univariate import ColumnDrift, effects, compare_columns, pool
 from .diagnosis.incidents import Incident, broken, listed
 from continual_nb.monitoring.detectors.joint import (
     Joint,

@@ -316,4 +316,4 @@ def write(
     write_bytes(out / "report.html", page)
     write_bytes(out / "report.ipynb", canonical_json(executed))
     write_bytes(out / "summary.md", to_markdown(head, record.summary))
-    write_bytes(out / "summary.json", record.summary.to_json())
+    write_bytes(out / "summary.json", record.summary.to_file())

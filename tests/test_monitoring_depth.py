@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continual_nb.core.params import Data, Monitor
-from continual_nb.monitoring.budget import bet, e_value, gather
+from continual_nb.monitoring.budget import e_value, gather
 from continual_nb.monitoring.diagnosis.causes import hotelling, split_loss
 from continual_nb.monitoring.certificate import certificate
 from continual_nb.monitoring.diagnosis.estimate import corrected, estimate, mixture, shares
@@ -209,12 +209,12 @@ def test_the_budget_does_not_grow_with_monitors():
         assert alarms / 40 <= 1.0 + 3 * math.sqrt(1 / 40)
 
 
-def test_betting_is_fair():
-    rng = np.random.default_rng(2)
-    assert (
-        np.mean([bet(rng.random(400) < 0.3, 0.3) for _ in range(2000)]) <= 1.3
-        and bet(np.zeros(0), 0.3) == 1.0
-    )
+def test_a_monitor_carries_an_alarm_only_if_its_own_evidence_grew():
+    state = {"a": 1.0, "b": 9.0, "c": 0.5}  # few columns, yearly windows: the threshold is low
+    told = gather({"a": 0.01, "b": 1.0, "c": 1.0}, state, 1.0, 1, 0.7)
+    assert told.fired and told.carried == ("a",)
+    quiet = gather({"a": 1.0, "b": 1.0}, {"a": 9.0, "b": 9.0}, 1.0, 1, 0.7)
+    assert quiet.fired == quiet.carried == ()
 
 
 def test_shares_by_hand():
@@ -302,6 +302,46 @@ def test_an_incident_closes_when_it_is_certainly_gone():
         "note",
         "look",
     ]
+
+
+def test_one_cause_asks_once_whatever_the_order_of_its_names():
+    alert = lambda *columns, kind="features", **more: Incident(
+        kind=kind, severity="look", title=" ".join(columns), columns=columns, sentence="-", **more
+    )
+    left, asked = [], []
+    for window, now in (
+        ("01", [alert("a", "b")]),
+        ("02", [alert("b", "a")]),
+        ("03", [alert("b", sizes={"b": (0.3, 0.25)})]),
+        ("04", [alert("b", "c")]),  # another column has joined
+        ("05", [alert("c", "a")]),
+        ("06", [alert("a", rule="dependence")]),  # moved in another way
+        ("07", []),
+    ):
+        made, left = tickets(now, left, set(), window)
+        asked += [(window, i.title) for i in made if i.severity != "note"]
+    assert asked == [("01", "a b"), ("04", "b c"), ("06", "a")]
+    assert made == [] and len(left) == 2
+
+
+def test_an_open_incident_asks_again_when_it_grows_returns_or_a_year_has_passed():
+    far = lambda effect: Incident(
+        kind="features",
+        severity="look",
+        title="-",
+        columns=("x",),
+        sentence="-",
+        sizes={"x": (effect, effect - 0.05)},
+    )
+    severity = lambda now, left, stable=set(), again=math.inf: tickets(
+        now, left, stable, "09", (), again
+    )
+    left = tickets([far(0.3)], [], set(), "01")[1]
+    assert severity([far(0.4)], left)[0][0].severity == "note"
+    assert severity([far(0.5)], left)[0][0].severity == "look"  # for certain .15 further
+    assert severity([far(0.3)], left, again=1)[0][0].severity == "look"
+    gone = severity([], severity([], left, {"x"})[1], {"x"})[1]
+    assert gone == [] and severity([far(0.3)], gone)[0][0].severity == "look"
 
 
 def test_a_certificate_of_a_wobbling_reference():

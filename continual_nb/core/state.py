@@ -36,6 +36,7 @@ class Champion(Result):
     trained_from: str  # ISO times of the training events
     trained_until: str
     accepted: Metrics  # what it scored when it was accepted
+    tries: int = 1  # models and windows that were tried until one was accepted
     replaced_in: int | None = None  # iteration in which another one took its place
 
 

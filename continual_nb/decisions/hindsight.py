@@ -227,7 +227,8 @@ def alerts(ledger: tuple[Entry, ...], horizon: int) -> tuple[Alerts, ...]:
         for kind in {
             a["kind"]
             for a in turn["seen"]["alerts"]
-            if a["severity"] != "note" or a["kind"] in ("features", "target", "prediction")
+            if (a.get("grade") or a["severity"]) != "note"
+            or a["kind"] in ("features", "target", "prediction")
         }:
             counted.setdefault(kind, []).append(verdict)
     made = []
@@ -246,7 +247,10 @@ def missed(ledger: tuple[Entry, ...]) -> tuple[int, int, float | None]:
     for at, turn in enumerate(turns):
         if certain_harm(turn):
             harm, since = harm + 1, at if since is None else since
-            silent += not any(a["severity"] in ("look", "harm") for a in turn["seen"]["alerts"])
+            silent += not any(
+                (a.get("grade") or a["severity"]) in ("look", "harm")
+                for a in turn["seen"]["alerts"]
+            )
         elif certain_harm(turn) is False:
             since = None
         if turn["decision"]["answer"] in ("promoted", "rolled back") and since is not None:

@@ -296,6 +296,7 @@ def _with_champion(after, moment, hash_, training, evaluation, models, reference
         trained_from=card.trained_from,
         trained_until=card.trained_until,
         accepted=score.metrics,
+        tries=_tries(after.ledger, len(evaluation.recipes)),
     )
     profile = evaluation.profiles.get(hash_)
     return replace(
@@ -305,6 +306,21 @@ def _with_champion(after, moment, hash_, training, evaluation, models, reference
         reference=reference or after.reference,
         prediction=profile.to_dict() if profile else None,
     )
+
+
+def _tries(ledger, recipes: int) -> int:
+    "Count the models and windows among which the accepted one was chosen: since the last change of model, this window included."
+    changed = [
+        e["iteration"]
+        for e in ledger
+        if e["kind"] == "decision" and e["answer"] in ("promoted", "rolled back")
+    ]
+    made = [
+        e
+        for e in ledger
+        if e["kind"] == "evaluation" and e.get("fresh") and e["iteration"] > max(changed, default=0)
+    ]
+    return (len(made) + 1) * max(recipes, 1)
 
 
 def _open_questions(evaluation: Evaluation) -> tuple[str, ...]:
@@ -386,7 +402,13 @@ def _entries(params, ledger, moment, ingested, monitoring, proposal, evaluation,
     "Append what was seen, proposed, found and decided to the ledger."
     about = {"iteration": moment.number, "window": moment.window.name if moment.window else None}
     alerts = [
-        {"kind": i.kind, "severity": i.severity, "title": i.title, "columns": list(i.columns)}
+        {
+            "kind": i.kind,
+            "severity": i.severity,
+            "grade": i.grade or i.severity,
+            "title": i.title,
+            "columns": list(i.columns),
+        }
         for i in monitoring.incidents
     ]
     ledger = append(

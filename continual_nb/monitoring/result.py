@@ -103,9 +103,10 @@ def summary(m: "Monitoring") -> str:
         return "This iteration looks at no window."
     if m.answer == "no data":
         return f"No events arrived for {m.window}."
-    said = [
+    said = [i.sentence for i in m.incidents if i.severity == "harm"][:1]
+    said.append(
         f"{m.window} brought {m.rows:,} events; {m.mature:,} of them have labels old enough to count."
-    ]
+    )
     if m.answer == "no reference":
         said.append("There is no reference yet: nothing can have drifted.")
     else:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MEANS', 'CHANGES', 'broken_data', 'no_champion', 'better_before', 'left_to_people', 'pays', 'corrects',
-           'moved_without_harm', 'needs_a_look', 'choices', 'worth_of_waiting', 'labels_worth_asking', 'labels_tell',
-           'decide']
+           'moved_without_harm', 'proven_harm', 'known_fault', 'needs_a_look', 'choices', 'worth_of_waiting',
+           'labels_worth_asking', 'labels_tell', 'decide']
 
 # %% ../../nbs/20_policy/03_decide.ipynb #197e39ec
 import math
@@ -222,7 +222,7 @@ def _tried(state: State) -> int | None:
     ]
     return tried[-1] if tried else None
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #4a7ed002
 def moved_without_harm(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Has the world left the reference for good, while the model serves it as well as before?"
     question, need = "Has the reference grown old?", params.refresh_after
@@ -261,7 +261,7 @@ def _harmless(params: Decide, alerts: list, high: float | None, events: int) -> 
     "Whether something drifted in a window, and even the worst that its labels allow would not have paid an update."
     drifted = any(alert["kind"] in ("features", "target", "prediction") for alert in alerts)
     harm = any(
-        alert["severity"] == "harm" or alert["kind"] == "quality" and alert["severity"] != "note"
+        _grade(alert) == "harm" or alert["kind"] == "quality" and _grade(alert) != "note"
         for alert in alerts
     )
     return (
@@ -270,6 +270,37 @@ def _harmless(params: Decide, alerts: list, high: float | None, events: int) -> 
         and high is not None
         and high * events * params.horizon * params.costs.loss < params.costs.change
     )
+
+
+def _grade(alert: dict) -> str:
+    "How serious an alert is, whether or not a person was asked again."
+    return alert.get("grade") or alert["severity"]
+
+
+def proven_harm(params: Decide, monitoring: Monitoring, known: Evidence) -> Rule:
+    "Is it newly proven that the model does harm? Then an attempt to improve it says more than a look."
+    question = "Is harm proven?"
+    proven = [i for i in monitoring.incidents if i.kind == "performance" and i.severity == "harm"]
+    if not proven:
+        return Rule(
+            question=question, answer="no", because="nothing new is proven against the model"
+        )
+    if params.trigger.when == "never":
+        return Rule(question=question, answer="no", because="the policy never updates")
+    if Stack([params.trigger]).held(known)[0]:
+        held = "warm-up, cool-down or the budget of updates forbids an update now"
+        return Rule(question=question, answer="no", because=f"{proven[0].sentence} But {held}")
+    return Rule(question=question, answer="yes", because=proven[0].sentence)
+
+
+def known_fault(monitoring: Monitoring) -> str:
+    "Window in which a person was asked about broken data that are still broken and no worse; empty: something is new."
+    faults = [
+        i for i in monitoring.incidents if i.kind == "quality" and (i.grade or i.severity) != "note"
+    ]
+    if not faults or any(i.severity != "note" for i in faults):
+        return ""
+    return max(i.asked or "" for i in faults)
 
 
 def needs_a_look(monitoring: Monitoring) -> Rule:
@@ -491,6 +522,7 @@ MEANS = {
     "before": ("rollback", "earlier champion"),
     "corrects": ("improve", "recalibrate"),
     "pays": ("improve", "retrain"),
+    "harm": ("improve", "retrain"),
     "labels": ("improve", "label more"),
     "look": ("inspect", "look"),
     "old": ("improve", "refresh reference"),
@@ -515,6 +547,7 @@ def decide(
         "before": better_before(state, params, monitoring.rows),
         "corrects": corrects(params, monitoring, state),
         "pays": pays(params, known),
+        "harm": proven_harm(params, monitoring, known),
         "labels": labels_tell(params, monitoring, state),
         "look": needs_a_look(monitoring),
         "old": moved_without_harm(params, monitoring, state),
@@ -522,7 +555,17 @@ def decide(
     if left_to_people(state, "rollback"):  # it waits for a person, and nothing else waits for it
         rules = {
             name: rules[name]
-            for name in ("broken", "first", "corrects", "pays", "labels", "before", "look", "old")
+            for name in (
+                "broken",
+                "first",
+                "corrects",
+                "pays",
+                "harm",
+                "labels",
+                "before",
+                "look",
+                "old",
+            )
         }
     if monitoring.answer in ("no window", "no data"):
         rules = {
@@ -532,9 +575,16 @@ def decide(
                 because=f"{monitoring.answer} in this iteration",
             )
         }
-    first_yes = next((name for name, rule in rules.items() if rule.answer == "yes"), None)
+    broke = "broken" in rules and rules["broken"].answer == "yes"
+    since = known_fault(monitoring) if broke else ""
+    open_rules = (
+        {"look": rules["look"]} if since else rules
+    )  # broken data forbid all else, and are told once
+    first_yes = next((name for name, rule in open_rules.items() if rule.answer == "yes"), None)
     action, means = MEANS[first_yes] if first_yes else ("continue", "none")
     cause = rules[first_yes].because if first_yes else "Nothing found asks for action."
+    if since and not first_yes:
+        cause = f"{rules['broken'].because} A person was asked in {since}; until it is repaired, no model learns from it"
     policy, target = action, _best_rival(state) if action == "rollback" else None
     if steer.action:
         action, means = (

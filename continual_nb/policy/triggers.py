@@ -458,7 +458,7 @@ def evidence(params: Decide, monitoring: Monitoring, state: State) -> Evidence:
         loss=loss,
         excess=excess,
         skill_loss=excess / base if base else nan,
-        proven=any(i.severity == "harm" for i in monitoring.incidents),
+        proven=any("harm" in (i.severity, i.grade) for i in monitoring.incidents),
         returned=_returned(state),
         events=float(monitoring.rows),
         **dict(zip(("gained", "doubt"), _gained(state, params.costs.loss))),

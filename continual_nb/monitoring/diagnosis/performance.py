@@ -26,6 +26,7 @@ from ...core.params import Data
 from ...core.pictures import BLUE, INK, ORANGE, QUIET, axes, picture
 from ...core.results import Picture, Result
 from ..detectors.univariate import short
+from .levels import Level, accepted_level
 
 SLICES = 30  # groups of one slice column that are reported, the largest first
 
@@ -42,7 +43,7 @@ def mature(
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #8ca08bb8
 class Excess(NamedTuple):
-    "Loss per event beyond that of the skill at acceptance."
+    "Loss per event beyond that of the skill before."
 
     value: float  # positive is worse
     low: float
@@ -54,34 +55,26 @@ def excess(
     data: Data,  # the task
     rows: pd.DataFrame,  # mature labelled rows
     predictions: Predictions,  # of the same rows
-    accepted: Metrics,  # what the model was worth when it was accepted
+    before: Level | Metrics,  # what the model was worth before, or when it was accepted
     confidence: float = 0.95,  # of the two-sided interval
 ) -> Excess | None:  # None where skill is undefined, or the spread cannot be seen
-    """Compare the skill on these rows with that at acceptance.
+    """Compare the skill on these rows with that before.
 
-    Excess = (accepted skill - skill now) * baseline loss now = mean(loss - r * baseline loss), where
-    r = accepted loss / accepted baseline loss. Its variance is the clustered variance of that mean over
-    days, as for Metrics, plus (baseline loss now)^2 times the variance of r. The latter comes from the
-    interval of the accepted loss, its baseline taken as known. The two sets of rows are disjoint, so the
-    variances add; degrees of freedom by Welch and Satterthwaite.
+    Excess = (skill before - skill now) * baseline loss now = mean(loss - r * baseline loss), where r is the
+    level before: loss over baseline loss. Its variance is the clustered variance of that mean over days, as
+    for Metrics, plus (baseline loss now)^2 times the variance of r. The two sets of rows are disjoint, so
+    the variances add; degrees of freedom by Welch and Satterthwaite.
     """
-    from scipy.special import ndtri, stdtrit
+    from scipy.special import stdtrit
 
-    usable = accepted.skill is not None and accepted.loss_low is not None and len(rows) > 1
-    base = baseline_losses(data, rows["label"]) if usable else None
+    level = accepted_level(before) if isinstance(before, Metrics) else before
+    base = baseline_losses(data, rows["label"]) if level is not None and len(rows) > 1 else None
     if base is None or base.mean() == 0:
         return None
-    kept = accepted.loss / accepted.baseline_loss
     found = interval_of_mean(
-        losses(data, rows["label"], predictions) - kept * base, days(rows), confidence
+        losses(data, rows["label"], predictions) - level.value * base, days(rows), confidence
     )
-    then = (
-        (accepted.loss_high - accepted.loss_low)
-        / 2
-        / ndtri(0.975)
-        / accepted.baseline_loss
-        * base.mean()
-    )
+    then = level.se * base.mean()
     variance = found.se**2 + then**2
     df = found.df * (variance / found.se**2) ** 2 if found.se > 0 else 1e9
     half = float(stdtrit(min(df, 1e9), 0.5 + confidence / 2)) * math.sqrt(variance)

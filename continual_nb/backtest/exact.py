@@ -98,9 +98,9 @@ def run_iteration(
     proposal = decide(params.decide, monitoring, state, steer)
     champion = state.champion()
     composed = compose_for(params, moment, store, ingested, proposal, champion, state.reference)
-    trusted = params.train.trusted_types
+    types = params.train.trusted_types
     frozen = (
-        load(state.models[champion.hash], champion.hash, trusted)
+        load(state.models[champion.hash], champion.hash, types)
         if RECALIBRATE in composed.sets
         else None
     )

@@ -141,3 +141,162 @@ def test_the_code_that_was_kept_is_checked_before_it_is_imported(turned, copy, t
     named.write_text(re.sub(r"decide: \w{64}", f"decide: {'0' * 64}", named.read_text()))
     refused = loop.continual("stage", "decide", code=5, CONTINUAL_WARM="").err
     assert "data/code.zip is not the archive" in refused and not mark.exists()
+
+
+# -- signatures and the record ---------------------------------------------------------------------------
+def broken(loop, *words: str, code: int = 5) -> str:
+    return loop.continual(*(words or ("verify",)), code=code).err
+
+
+def sealed_again(loop, tag: str) -> None:
+    "Commit whatever was changed, and move a tag there, as a forger would."
+    loop.git("add", "-A", "reports", "dvc.lock", "data")
+    loop.git("commit", "-q", "-a", "--amend", "--no-edit")
+    loop.git("tag", "-f", "-a", tag, "-m", "sealed")
+
+
+def fitted(loop, name: str, file: str) -> None:
+    "Make record.json fit a changed file of a record."
+    record = loop.path(f"reports/{name}/record.json")
+    content = json.loads(record.read_text())
+    content["files"][file] = sha256(loop.path(f"reports/{name}/{file}"))
+    record.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("file", ["report.html", "evidence/outcome.json", "evidence/dvc.lock"])
+def test_a_falsified_record_is_found_though_record_and_tag_fit(sealed, copy, file):
+    loop, name = copy(sealed), "001-2024-01"
+    path = loop.path(f"reports/{name}/{file}")
+    path.write_text(path.read_text().replace("2024", "2042"))
+    fitted(loop, name, file)
+    sealed_again(loop, f"iter/{name}")
+    assert name in broken(loop)
+
+
+def test_a_rewritten_seal_is_found_by_the_one_after_it_and_by_a_known_hash(twice, copy):
+    loop, name = copy(twice), "001-2024-01"
+    known = json.loads(loop.continual("verify", "--json").out)["newest"]["hash"]
+    first = json.loads(loop.path("reports/002-2024-02/record.json").read_text())["previous"]
+    record = loop.path(f"reports/{name}/record.json")
+    assert first == {"tag": f"iter/{name}", "sha256": sha256(record)}
+    assert "not anchored" not in loop.continual("verify", "--known", known).out
+    partly = loop.continual("verify", "--known", first["sha256"]).out
+    assert "iter/002-2024-02 and later are not anchored" in partly
+    record.write_text(record.read_text() + "\n")
+    loop.git("commit", "-q", "-a", "--amend", "--no-edit")
+    for tag in (f"iter/{name}", "iter/002-2024-02"):
+        loop.git("tag", "-f", "-a", tag, "-m", "sealed")
+    assert "iter/002-2024-02 does not follow from the seal before it" in broken(loop)
+    assert "no seal in this history has the hash" in broken(copy(twice, "b"), "verify", "--known", "0" * 64)
+
+
+@pytest.mark.parametrize("gone", ["iter/001-2024-01", "iter/002-2024-02"])
+def test_a_deleted_tag_is_named(twice, copy, gone):
+    loop = copy(twice)
+    loop.git("tag", "-d", gone)
+    said = broken(loop)
+    assert gone.removeprefix("iter/") in said or "the seal of iteration 1 is missing" in said
+    if gone == "iter/002-2024-02":
+        for words in (["seal"], ["open"], ["next"]):
+            assert f"the seal {gone} is not in this history" in broken(loop, *words)
+
+
+def test_a_clone_without_tags_verifies_nothing_and_seals_nothing(twice, copy):
+    loop = copy(twice)
+    loop.git("tag", "-d", *loop.git("tag").split())
+    assert "the ledger holds decisions (1), and no seal of them" in broken(loop)
+    assert "git fetch --tags" in broken(loop, "open")
+    assert "git fetch --tags" in broken(loop, "seal")
+
+
+def test_a_tag_that_is_no_seal_and_one_that_holds_no_record_are_named(sealed, copy):
+    loop = copy(sealed)
+    loop.git("tag", "iter/foo")
+    assert "the tag iter/foo is no seal" in broken(loop)
+    loop.git("tag", "-d", "iter/foo")
+    loop.git("tag", "iter/002-2024-02")
+    assert "the tag iter/002-2024-02 holds no sealed record" in broken(loop)
+
+
+def test_only_tags_of_this_history_count_and_numbers_are_numbers(sealed, copy):
+    from continual_nb.loop.project import Project
+
+    loop = copy(sealed)
+    loop.git("checkout", "-q", "-b", "experiment")
+    loop.git("commit", "-q", "--allow-empty", "-m", "Elsewhere")
+    loop.git("tag", "iter/002-2024-02")
+    loop.git("checkout", "-q", "-")
+    project = Project(loop.root)
+    assert project.sealed_tags() == ["iter/001-2024-01"]
+    for number in (1000, 998, 999):
+        loop.git("tag", f"iter/{number}-x")
+    assert [tag[5:-2] for tag in project.sealed_tags()[1:]] == ["998", "999", "1000"]
+
+
+def change(file, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("name", ["reference.json", "champion.skops"])
+def test_a_state_edited_by_hand_is_found_and_not_sealed(opened, copy, name):
+    loop = copy(opened)
+    file = loop.path(f"data/state/in/{name}")
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes() + b" ")
+    loop.dvc("add", "-q", "data/state/in")
+    assert "data/state/in is not the state that iter/001-2024-01 sealed" in broken(loop)
+
+
+def test_a_state_out_that_dvc_lock_does_not_name_is_not_carried_on(sealed, copy):
+    loop = copy(sealed)
+    file = loop.path("data/state/out/scores.json")
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes() + b" ")
+    assert "data/state/out is not what stage promote made" in broken(loop, "open")
+    assert loop.json("data/state/in/state.json")["iteration"] == 0
+    loop.dvc("checkout", "-f", "data/state/out")
+    loop.continual("open")
+
+
+def test_an_edited_page_is_neither_signed_nor_sealed(turned, approved, copy):
+    loop = copy(turned)
+    change(loop.path("data/work/report/report.html"), "2024", "2042")
+    sign = ("sign", "approve", "--by", "continual", "--reason", "x")
+    assert "data/work/report is not what stage report made" in broken(loop, *sign)
+    loop.dvc("checkout", "-f", "data/work/report")
+    loop.continual(*sign)
+
+
+@pytest.mark.parametrize("harm", ["index", "lock", "cache", "evidence"])
+def test_what_lies_beside_the_records_is_checked(sealed, copy, harm):
+    loop = copy(sealed)
+    if harm == "index":
+        change(loop.path("reports/index.html"), "2024", "2042")
+    elif harm == "lock":
+        change(loop.path("dvc.lock"), "continual stage report", "continual stage  report")
+    elif harm == "cache":
+        file = next(loop.path(".dvc/cache/files/md5").glob("??/*.dir"))
+        file.chmod(0o644)
+        file.write_text(file.read_text() + " ")
+    else:
+        loop.path("reports/001-2024-01/evidence/outcome.json").unlink()
+    words = {"index": "reports/index.html", "lock": "dvc.lock", "cache": "is not what its name says"}
+    assert words.get(harm, "evidence") in broken(loop)
+
+
+def test_who_joins_the_approvers_after_opening_does_not_sign_this_iteration(opened, copy):
+    loop = copy(opened)
+    loop.set(approvers="[continual, Eve]")
+    loop.git("commit", "-q", "-m", "Approvers", "params.yaml")
+    loop.git("tag", "-f", "-a", "iter/001-2024-01", "-m", "sealed")
+    loop.set(approvers="[continual, Mallory]")
+    sign = ("sign", "approve", "--reason", "x", "--by")
+    for name in ("Mallory", "Eve"):
+        assert f"'{name}' is not one of the approvers (continual)" in broken(
+            loop, *sign, name, code=1
+        )
+    assert "approvers" not in broken(loop, *sign, "continual", code=2)
+    loop.set(approvers="[Mallory]")
+    assert "nobody is left" in broken(loop, *sign, "Mallory", code=1)

@@ -363,11 +363,16 @@ def seal(project):
     "Seal the iteration: copy the record, commit, tag."
     from continual_nb.loop.lifecycle import seal
 
+    from continual_nb.loop.verify import read_seal
+
     tag = seal(project)
+    digest = read_seal(project, tag).hash
     return {
         "tag": tag,
+        "hash": digest,
         "said": [
             f"sealed {tag}",
+            f"its hash, for an anchor elsewhere: {digest}",
             f"open: {project.path('reports/index.html')}",
             "next: continual open",
         ],
@@ -523,15 +528,22 @@ def status(project):
 
 
 @cli.command()
+@click.option("--known", metavar="HASH", help="Hash of a seal that was kept elsewhere.")
 @command()
-def verify(project):
-    "Walk the ledger, the state chain, the sealed records and the store; name the first thing that does not fit."
+def verify(project, known):
+    "Walk every chain from the first seal to this folder; name the first thing that does not fit."
     from continual_nb.loop.verify import verify
 
-    checked = verify(project)
+    found = verify(project, known)
+    said = [f"ok  {c.count:>6,}  {c.what}" for c in found.checked]
+    said += [f"not checked: {sentence}" for sentence in found.unchecked]
+    said += [f"hash of {found.newest}: {found.hash}"] if found.newest else []
+    ending = ["everything fits, as far as it was checked" if found.unchecked else "everything fits"]
     return {
-        "checked": {c.what: c.count for c in checked},
-        "said": [f"ok  {c.count:>6,}  {c.what}" for c in checked] + ["everything fits"],
+        "checked": {c.what: c.count for c in found.checked},
+        "unchecked": list(found.unchecked),
+        "newest": {"tag": found.newest, "hash": found.hash},
+        "said": said + (ending if found.checked else []),
     }, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #1b1eafec

@@ -18,17 +18,20 @@ from pathlib import Path
 
 from .code import STAGES, code_yaml, package_files, stage_hashes, zipped
 from .feedback import listen
-from .project import EVIDENCE, Iteration, Project, done, note, noted, progress_bar
-from .stages import take_snapshot
-from continual_nb.core.files import (
-    ContinualError,
-    canonical_json,
-    folder_hashes,
-    publish,
-    sha256,
-    write_bytes,
+from continual_nb.loop.project import (
+    EVIDENCE,
+    Iteration,
+    Project,
+    approvers,
+    done,
+    note,
+    noted,
+    progress_bar,
 )
+from .stages import take_snapshot
+from ..core.files import ContinualError, publish, sha256, write_bytes
 from ..core.params import read_yaml
+from .verify import check_made, check_open_iteration, read_seal, record_of
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #86c41985
 def to_yaml(content: dict, head: str) -> str:
@@ -95,6 +98,7 @@ def next_iteration(
 
     params: Params = project.params()
     now, sealed = project.iteration(), project.is_sealed()
+    _whole_history(project, now)
     if not (sealed or wanted or again or urgent) and _fresh(project, now):
         delivery = delivery or read_source(
             project
@@ -206,6 +210,7 @@ def _carry_state(project: Project, iteration: Iteration) -> None:
     state_in, state_out = project.path("data/state/in"), project.path("data/state/out")
     if state_in.exists() and Card.read(state_in).iteration == iteration.number - 1:
         return
+    check_made(project, "promote", "data/state/out")
     state = read_state(state_out)
     if state.card.iteration != iteration.number - 1:
         raise ContinualError(
@@ -314,11 +319,11 @@ def _named(project: Project, by: str, reason: str) -> None:
         raise ContinualError(
             "a decision needs a name and a reason", "give --by NAME and --reason TEXT"
         )
-    approvers = project.params().promote.approvers
-    if approvers and by not in approvers:
+    allowed = approvers(project)
+    if allowed and by not in allowed:
         raise ContinualError(
-            f"{by!r} is not one of the approvers ({', '.join(approvers)})",
-            "let one of them sign, or extend promote.approvers in params.yaml",
+            f"{by!r} is not one of the approvers ({', '.join(allowed)})",
+            "let one of them sign; a name that is added to promote.approvers counts from the next iteration",
         )
 
 
@@ -348,6 +353,8 @@ def sign(
     seen = sha256(page) if page.exists() else None
     if seen is not None and _report_of(project) != iteration.name:
         seen = None
+    if seen is not None:
+        check_made(project, "report", "data/work/report")
     write_bytes(
         project.path("data/decision.yaml"),
         decision_yaml(
@@ -440,6 +447,7 @@ def seal(project: Project, checked: bool = False) -> str:
     tag = f"{project.tags}{iteration.name}"
     if tag in project.sealed_tags():
         return tag
+    _whole_history(project, iteration)
     _sealable(project, iteration)
     if not checked and (stale := stale_stages(project)):
         raise ContinualError(
@@ -447,12 +455,28 @@ def seal(project: Project, checked: bool = False) -> str:
             "run `dvc repro`, look at the report, then seal",
             code=2,
         )
+    check_open_iteration(project)
     note(project, "seal", name=iteration.name)
     finish_seal(project, iteration, tag)
     done(project, "seal")
     return tag
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #93ac41e5
+def _whole_history(project: Project, iteration: Iteration) -> None:
+    "Refuse to go on where the seals before are not in this clone's history: windows would be sealed twice."
+    tags = project.sealed_tags()
+    gone = iteration.previous if iteration.previous not in (None, *tags) else None
+    record = project.path(f"reports/{iteration.name}/record.json")
+    if record.exists() and f"{project.tags}{iteration.name}" not in tags:
+        gone = None if noted(project, "seal") else f"{project.tags}{iteration.name}"
+    if gone:
+        raise ContinualError(
+            f"the seal {gone} is not in this history",
+            "`git fetch --tags`, or go to the branch on which it was sealed",
+            code=5,
+        )
+
+
 def _sealable(project: Project, iteration: Iteration) -> None:
     "Refuse to seal what is pending, stale or unfinished."
     from continual_nb.decisions.signoff import Decision, moved
@@ -503,7 +527,9 @@ def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
         for name in RECORD:
             (beside / "evidence").mkdir(exist_ok=True)
             shutil.copyfile(project.path(name), beside / "evidence" / Path(name).name)
-        write_bytes(beside / "record.json", canonical_json(folder_hashes(beside)))
+        earlier = project.sealed_tags()
+        before = read_seal(project, earlier[-1]) if earlier else None
+        write_bytes(beside / "record.json", record_of(beside, before))
         os.chmod(beside, 0o755)
         publish(beside, place)
     write_site(project.path("reports"), project.params().report.title)

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .project import Iteration, Project
+from .project import Iteration, Project, approvers
 from .warm import ASKED_BY
 from continual_nb.core.files import (
     ContinualError,
@@ -402,8 +402,10 @@ def promote(project: Project, out: Path) -> str:
     state, ingested, _ = history(project, iteration)
     path = work("compose") / "reference.json"
     reference = read_layout(path.name, read_json(path)) if path.exists() else None
+    params = project.params()
+    block = params.promote.model_copy(update={"approvers": approvers(project)})
     outcome, after = promote(
-        project.params(),
+        params.model_copy(update={"promote": block}),
         moment_of(project, iteration),
         state,
         Decision.model_validate(read_yaml(project.path("data/decision.yaml"))),

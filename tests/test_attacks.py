@@ -116,9 +116,7 @@ def test_a_model_of_an_earlier_scikit_learn_answers_as_it_did(version, task):
 
     content = (Path(__file__).parent / f"models/{task}-sklearn-{version}.skops").read_bytes()
     answers = json.loads((Path(__file__).parent / "models/answers.json").read_text())[task]
-    data = Data(
-        source="x", time="t", label="l", task=task, numeric=("x",), categorical=("c",)
-    )
+    data = Data(source="x", time="t", label="l", task=task, numeric=("x",), categorical=("c",))
     rows = pd.DataFrame({"x": [-1.5, -0.2, 0.4, 2.0], "c": ["a", "b", "c", None]})
     found = predict(load(content, sha256(content)), rows, data)
     assert np.allclose(found.answer if found.proba is None else found.proba[:, 1], answers)

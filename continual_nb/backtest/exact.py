@@ -60,7 +60,7 @@ Signer = Callable[
     [Recommendation, str | None, dict[str, str], str], Decision
 ]  # advice, champion, evidence, as-of
 
-# %% ../../nbs/70_backtest/01_exact.ipynb #d7dc38a6
+# %% ../../nbs/70_backtest/01_exact.ipynb #26c96766
 class Memory:
     "The store in memory: the frames of every partition by name."
 
@@ -75,7 +75,7 @@ class Memory:
             lambda partition, file, columns: pick(self.frames[partition.name][file], columns),
         )
 
-
+# %% ../../nbs/70_backtest/01_exact.ipynb #d7dc38a6
 def run_iteration(
     params: Params,
     moment: AsOf,
@@ -83,7 +83,8 @@ def run_iteration(
     delivery: Delivery,  # the source
     memory: Memory,
     signer: Signer
-    | None = None,  # None: the automatic signer with the mandate of params.yaml, and what its record has earned
+    # None: the automatic signer with the mandate of params.yaml, and what its record has earned
+    | None = None,
     steer: Steer = Steer(),
 ) -> Turn:
     "Turn one iteration: what the nine stages do, in one call."
@@ -158,7 +159,7 @@ def run_iteration(
         after,
     )
 
-# %% ../../nbs/70_backtest/01_exact.ipynb #0fc99a68
+# %% ../../nbs/70_backtest/01_exact.ipynb #d3252b70
 def moments(
     params: Params,
     delivery: Delivery,
@@ -179,7 +180,7 @@ def moments(
         AsOf(number, window, window.end, cadence) for number, window in enumerate(windows, start=1)
     ]
 
-
+# %% ../../nbs/70_backtest/01_exact.ipynb #0fc99a68
 def fold(
     params: Params,
     delivery: Delivery,

@@ -48,7 +48,7 @@ def mean_and_se(
         df = np.maximum(n**2 / (counts**2).sum(-1) - 1, 1.0)
     return mean, np.where(groups > 1, se, np.nan), df
 
-# %% ../../nbs/70_backtest/02_matrix.ipynb #c87a6124
+# %% ../../nbs/70_backtest/02_matrix.ipynb #cb4afbf1
 @dataclass(frozen=True)
 class Cohort:
     "The labelled rows of one window as arrays: which day, which part, which slice."
@@ -70,7 +70,7 @@ class Cohort:
         "Sum values by day; rows that are not kept count nothing."
         return np.bincount(self.day, values if keep is None else np.where(keep, values, 0.0), size)
 
-
+# %% ../../nbs/70_backtest/02_matrix.ipynb #c87a6124
 def stretches(time: pd.Series) -> np.ndarray:
     "Number the days of a window from 0; with fewer than 16 days, number 32 equal stretches."
     found, number = np.unique(days(pd.DataFrame({"event_time": time})), return_inverse=True)
@@ -99,7 +99,9 @@ class Matrix:
     loss: dict[
         str, np.ndarray
     ]  # part -> (M, T, D) sums; NaN where a model is younger than the rows
-    floor: np.ndarray  # (M, D) sums of the loss of what each model's training labels would have answered every time, on its own evaluation rows
+    # (M, D) sums of the loss of what each model's training labels would have answered every time,
+    # on its own evaluation rows
+    floor: np.ndarray
     drifted: (
         np.ndarray
     )  # (T, T, 3) columns of window t that drifted from the reference of iteration i
@@ -139,13 +141,17 @@ class Matrix:
             slice_loss=None if self.slice_loss is None else self.slice_loss[m, :until],
         )
 
-# %% ../../nbs/70_backtest/02_matrix.ipynb #cb97255a
+# %% ../../nbs/70_backtest/02_matrix.ipynb #7ca684c7
 def assemble(
     cohorts: list[Cohort],
     evaluated: np.ndarray,  # (T,) window index of iteration t's evaluation rows; -1: none
     models: list[
         tuple
-    ],  # iteration index, recipe, hash, window index -> loss of every row; and the loss of its training labels' constant answer on every row of its evaluation window, if not that of the best constant
+        # iteration index, recipe, hash, window index -> loss of every row; and the loss of its
+        # training
+        # labels' constant answer on every row of its evaluation window, if not that of the best
+        # constant
+    ],
     drifted: np.ndarray | None = None,
     broken: np.ndarray | None = None,
     new: np.ndarray | None = None,
@@ -215,7 +221,7 @@ def assemble(
         slice_loss=slice_loss.reshape(len(models), T, len(names)),
     )
 
-
+# %% ../../nbs/70_backtest/02_matrix.ipynb #cb97255a
 def _floor(
     cohorts: list[Cohort],
     evaluated: np.ndarray,
@@ -224,13 +230,14 @@ def _floor(
     size: int,
     constant: np.ndarray | None = None,
 ) -> np.ndarray:  # (D,)
-    "Sum by day what a model has to beat to be the first one: the answer that its training labels would have given every time."
+    """Sum by day what a model has to beat to be the first one: the answer that its training labels
+    would have given every time."""
     if constant is None or evaluated[i] < 0:
         return base["evaluation"][i]
     cohort = cohorts[int(evaluated[i])]
     return cohort.by_day(constant, cohort.chosen[i], size)
 
-# %% ../../nbs/70_backtest/02_matrix.ipynb #4d6ef114
+# %% ../../nbs/70_backtest/02_matrix.ipynb #f0f1f0f8
 @dataclass(frozen=True)
 class Known:
     "What one iteration knew."
@@ -240,7 +247,7 @@ class Known:
     composed: Composed
     rows: pd.DataFrame  # events of its window as of then, with what was known of their labels
 
-
+# %% ../../nbs/70_backtest/02_matrix.ipynb #4d6ef114
 def history(
     params: Params,
     delivery: Delivery,  # the source
@@ -274,11 +281,12 @@ def history(
     ]
     return made, final
 
-# %% ../../nbs/70_backtest/02_matrix.ipynb #615604b9
+# %% ../../nbs/70_backtest/02_matrix.ipynb #61eead01
 def _first_counted(
     params: Params, known: list[Known], rows: pd.DataFrame, at: int
 ) -> tuple[int, np.ndarray]:
-    "Find the iteration in which a window's labels are first enough to count, and which rows counted then."
+    """Find the iteration in which a window's labels are first enough to count, and which rows
+    counted then."""
     for later in range(at, min(at + params.monitor.restate + 1, len(known))):
         before, as_of = known[later].ingested.maturity.moment, known[later].moment.as_of
         if before is not None:
@@ -287,7 +295,7 @@ def _first_counted(
                 return later, seen
     return -1, np.zeros(len(rows), bool)
 
-
+# %% ../../nbs/70_backtest/02_matrix.ipynb #baddf65e
 def cohort_of(
     params: Params, known: list[Known], rows: pd.DataFrame, at: int
 ) -> tuple[Cohort, pd.DataFrame]:
@@ -317,17 +325,18 @@ def cohort_of(
         slice_masks(params.data, rows),
     ), rows
 
-
+# %% ../../nbs/70_backtest/02_matrix.ipynb #615604b9
 def _spread(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
     made = np.zeros(len(keep))
     made[keep] = values
     return made
 
-# %% ../../nbs/70_backtest/02_matrix.ipynb #350cb975
+# %% ../../nbs/70_backtest/02_matrix.ipynb #c1b818bd
 def _job(
     data: Data, train: Train, rows: pd.DataFrame, cohorts: dict[int, pd.DataFrame], evaluated: int
 ) -> tuple[str, dict[int, np.ndarray], np.ndarray | None] | None:
-    "Train one model and return its hash, the loss of every row of every cohort, and that of its constant answer on the evaluated one; None where nothing can be trained."
+    """Train one model and return its hash, the loss of every row of every cohort, and that of its
+    constant answer on the evaluated one; None where nothing can be trained."""
     try:
         model = fit(estimator(data, train), rows, data)
     except ContinualError:
@@ -347,7 +356,7 @@ def _job(
         floor,
     )
 
-
+# %% ../../nbs/70_backtest/02_matrix.ipynb #350cb975
 @contextlib.contextmanager
 def engine(settings: Backtest):
     "Let joblib run where params.yaml says."
@@ -392,7 +401,8 @@ def engine(settings: Backtest):
                 raise
             raise ContinualError(
                 f"joblib knows no engine {settings.engine!r}",
-                "set backtest.engine in params.yaml to loky, threading, multiprocessing, dask or ray",
+                "set backtest.engine in params.yaml to loky, threading, multiprocessing, dask or "
+                "ray",
             ) from None
         yield
 
@@ -404,7 +414,8 @@ def _drift(
     reference,
     later: dict[int, tuple[pd.DataFrame, pd.Series]],
 ) -> dict[int, tuple[list[int], bool]]:
-    "Ask the monitor's own tests of every later window: columns that drifted by role, and whether the data are broken."
+    """Ask the monitor's own tests of every later window: columns that drifted by role, and whether
+    the data are broken."""
     from continual_nb.monitoring.monitor import against, watched
 
     made = {}
@@ -421,12 +432,13 @@ def _drift(
         )
     return made
 
-# %% ../../nbs/70_backtest/02_matrix.ipynb #69f03c72
+# %% ../../nbs/70_backtest/02_matrix.ipynb #5775848a
 def build(
     params: Params,
     delivery: Delivery,  # the source
     until: str | None = None,
-    drift: bool = True,  # whether the monitor's tests are asked as well; a policy without drift rules needs them not
+    # whether the monitor's tests are asked as well; a policy without drift rules needs them not
+    drift: bool = True,
     told: Callable[[Iterable[AsOf]], Iterable[AsOf]] = iter,
 ) -> Matrix:
     "Train every recipe at every iteration, score it on every later window, and sum."
@@ -488,7 +500,7 @@ def build(
             models.append((t, name, *made))
     return assemble(cohorts, evaluated, models, drifted, broken, new)
 
-
+# %% ../../nbs/70_backtest/02_matrix.ipynb #69f03c72
 def _counted(known: Known) -> pd.Series:
     "Labels of an iteration's own window that count."
     from continual_nb.monitoring.diagnosis.performance import mature

@@ -74,7 +74,8 @@ def read_from(
 
 # %% ../../nbs/30_composition/02_compose.ipynb #d801dc53
 def newest_cohort(rows: pd.DataFrame, params: Compose, mature_before: pd.Timestamp) -> pd.DataFrame:
-    "Return the newest share of the newest window that has enough mature labels; empty where there is none."
+    """Return the newest share of the newest window that has enough mature labels; empty where there
+    is none."""
     able = rows[(rows["label"].notna() & (rows["event_time"] < mature_before)).to_numpy()]
     sizes = able["window"].value_counts()
     enough = [name for name in able["window"].drop_duplicates() if sizes[name] >= params.min_rows]
@@ -84,13 +85,14 @@ def newest_cohort(rows: pd.DataFrame, params: Compose, mature_before: pd.Timesta
     cut = cohort["event_time"].iloc[int(len(cohort) * (1 - params.evaluation_share))]
     return cohort[(cohort["event_time"] >= cut).to_numpy()].reset_index(drop=True)
 
-# %% ../../nbs/30_composition/02_compose.ipynb #050758b7
+# %% ../../nbs/30_composition/02_compose.ipynb #f9913d90
 def _card(name: str, rows: pd.DataFrame) -> SetCard:
     "Describe a set."
     hashes = pd.util.hash_array(
         (rows["event_id"].astype(str) + "|" + rows["label"].astype(str)).to_numpy(dtype=object)
     )
-    content = f"{int(np.bitwise_xor.reduce(hashes * np.arange(1, 2 * len(hashes), 2, dtype=np.uint64))) if len(hashes) else 0:016x}"
+    weights = np.arange(1, 2 * len(hashes), 2, dtype=np.uint64)
+    content = f"{int(np.bitwise_xor.reduce(hashes * weights)) if len(hashes) else 0:016x}"
     return SetCard(
         name=name,
         rows=len(rows),
@@ -101,11 +103,11 @@ def _card(name: str, rows: pd.DataFrame) -> SetCard:
         content=content,
     )
 
-
+# %% ../../nbs/30_composition/02_compose.ipynb #e9f389d9
 def _counts(values: pd.Series) -> dict[str, int]:
     return {str(name): int(n) for name, n in values.value_counts().sort_index().items()}
 
-
+# %% ../../nbs/30_composition/02_compose.ipynb #050758b7
 def leak_checks(
     sets: dict[str, pd.DataFrame], evaluation: pd.DataFrame, data: Data, as_of: pd.Timestamp
 ) -> tuple[Check, ...]:
@@ -132,7 +134,8 @@ def leak_checks(
             Check(
                 name=f"{name}: training ends first",
                 verdict="pass" if early else "fail",
-                sentence=f"training ends {rows['event_time'].max():%Y-%m-%d %H:%M}, evaluation begins {evaluation['event_time'].min():%Y-%m-%d %H:%M} UTC",
+                sentence=f"training ends {rows['event_time'].max():%Y-%m-%d %H:%M}, evaluation "
+                f"begins {evaluation['event_time'].min():%Y-%m-%d %H:%M} UTC",
             ),
             Check(
                 name=f"{name}: labels were known",
@@ -142,7 +145,8 @@ def leak_checks(
             Check(
                 name=f"{name}: rows repeat",
                 verdict="fail" if same >= 0.5 and 1 - same < (1 - usual) / 2 else "pass",
-                sentence=f"{same:.0%} of evaluation rows have the features of a training row, {usual:.0%} of training rows those of another one",
+                sentence=f"{same:.0%} of evaluation rows have the features of a training row, "
+                f"{usual:.0%} of training rows those of another one",
             ),
         ]
     return tuple(made)
@@ -158,24 +162,28 @@ def compose(
     iteration: int,
     training: bool,  # whether new models are to be trained
     learned_until: pd.Timestamp
-    | None = None,  # the champion's answers are to be corrected on events after this, and no model is trained
+    # the champion's answers are to be corrected on events after this, and no model is trained
+    | None = None,
     refreshed: bool = False,  # nothing but the reference is to be replaced
     known: Profile
     | None = None,  # the reference, for rows that are unlike it; None: none is left out
     doubted: str | None = None,  # window whose loss more labels would tell
     labels: int = 0,  # how many of its events people are asked to label for that
 ) -> Composed:
-    "Compose the evaluation set and, if the iteration is to improve, one training set per recipe, or the rows for a correction."
+    """Compose the evaluation set and, if the iteration is to improve, one training set per recipe,
+    or the rows for a correction."""
     if mature_before is None:
         return _nothing(
             data,
-            "No labels are old enough to be a fair sample, so there is nothing to train on or to measure with.",
+            "No labels are old enough to be a fair sample, so there is nothing to train on or to "
+            "measure with.",
         )
     evaluation = newest_cohort(rows, params, mature_before).assign(reason="evaluation")
     if evaluation.empty:
         return _nothing(
             data,
-            f"No window has {params.min_rows} mature labels, so there is nothing to train on or to measure with.",
+            f"No window has {params.min_rows} mature labels, so there is nothing to train on or "
+            "to measure with.",
         )
     odd = unlike(known, rows, params, monitor)
     queue = _queue(rows, mature_before, params, odd, doubted, labels)
@@ -185,7 +193,10 @@ def compose(
     )
     if refreshed:
         made = _reference(data, monitor, rows, mature_before, iteration)
-        reason = f"{where}; a new reference was composed of {made.windows[0]} to {made.windows[-1]}, and no training set, since the model stays."
+        reason = (
+            f"{where}; a new reference was composed of {made.windows[0]} to "
+            f"{made.windows[-1]}, and no training set, since the model stays."
+        )
         return Composed(
             Composition(
                 answer="reference only", reason=reason, sets=(), left_out={}, checks=(), **cards
@@ -197,7 +208,10 @@ def compose(
             made,
         )
     if not training and learned_until is None:
-        reason = f"{where}; no training set was composed, since this iteration is not to improve the model."
+        reason = (
+            f"{where}; no training set was composed, since this iteration is not to improve "
+            "the model."
+        )
         return Composed(
             Composition(
                 answer="evaluation only", reason=reason, sets=(), left_out={}, checks=(), **cards
@@ -225,7 +239,10 @@ def compose(
     sets = {name: part for name, part in sets.items() if len(part) >= params.min_rows}
     if not sets:
         new = "" if learned_until is None else " and are new to the model"
-        reason = f"{where}, but fewer than {params.min_rows} labelled events lie before them{new}: no training set can be composed."
+        reason = (
+            f"{where}, but fewer than {params.min_rows} labelled events lie before "
+            f"them{new}: no training set can be composed."
+        )
         return Composed(
             Composition(
                 answer="not enough data", reason=reason, sets=(), left_out={}, checks=(), **cards
@@ -258,7 +275,7 @@ def compose(
         _reference(data, monitor, rows, mature_before, iteration),
     )
 
-# %% ../../nbs/30_composition/02_compose.ipynb #d2ca2877
+# %% ../../nbs/30_composition/02_compose.ipynb #7aafc762
 def compose_for(
     params: Params,
     moment: AsOf,
@@ -319,7 +336,7 @@ def compose_for(
         proposal.labels,
     )
 
-
+# %% ../../nbs/30_composition/02_compose.ipynb #d2ca2877
 def _nothing(data: Data, reason: str) -> Composed:
     return Composed(
         Composition(
@@ -335,9 +352,10 @@ def _nothing(data: Data, reason: str) -> Composed:
         queue=empty_rows(data)[["event_id", "event_time"]],
     )
 
-# %% ../../nbs/30_composition/02_compose.ipynb #fa09d21b
+# %% ../../nbs/30_composition/02_compose.ipynb #192438c8
 def _drawn(rows: pd.DataFrame, mature_before: pd.Timestamp, size: int, reason: str) -> pd.DataFrame:
-    "Draw events whose label should have come and did not, at random by the hash of their id: labels bought here are an unbiased sample of them."
+    """Draw events whose label should have come and did not, at random by the hash of their id:
+    labels bought here are an unbiased sample of them."""
     late = rows[(rows["label"].isna() & (rows["event_time"] < mature_before)).to_numpy()]
     order = np.argsort(pd.util.hash_array(late["event_id"].to_numpy(dtype=object)), kind="stable")[
         :size
@@ -355,7 +373,8 @@ def unlike(
     params: Compose,  # outliers
     monitor: Monitor,  # outlier_share
 ) -> pd.DataFrame:  # event_id, reason: in the order of the rows
-    "Find the rows that are left out as unlike the reference; in a window that has a crowd of them they stay."
+    """Find the rows that are left out as unlike the reference; in a window that has a crowd of them
+    they stay."""
     if reference is None or params.outliers == "keep" or not len(rows):
         return pd.DataFrame({"event_id": pd.Series(dtype="str"), "reason": pd.Series(dtype="str")})
     found = unusual_of(reference, rows, monitor.outlier_share).set_index("event")
@@ -364,14 +383,15 @@ def unlike(
     hit = hit & ~rows["window"].isin(set(crowded.index[crowded > CROWD])).to_numpy()
     names = rows["event_id"].to_numpy(dtype=object)[hit]
     why = [
-        f"unlike the reference in {' with '.join(found['columns'][name].split(', '))} (one good row in {1 / found['p_value'][name]:,.0f} is)"
+        f"unlike the reference in {' with '.join(found['columns'][name].split(', '))} (one good "
+        f"row in {1 / found['p_value'][name]:,.0f} is)"
         for name in names
     ]
     return pd.DataFrame(
         {"event_id": pd.array(names, dtype="str"), "reason": pd.array(why, dtype="str")}
     )
 
-
+# %% ../../nbs/30_composition/02_compose.ipynb #5394d865
 def _queue(
     rows: pd.DataFrame,
     mature_before: pd.Timestamp,
@@ -380,7 +400,8 @@ def _queue(
     doubted: str | None,
     labels: int,
 ) -> pd.DataFrame:
-    "The label queue: what tells whether a window's loss is real, the audit, and where they are to be asked for the outliers whose label should have come and did not."
+    """The label queue: what tells whether a window's loss is real, the audit, and where they are to
+    be asked for the outliers whose label should have come and did not."""
     telling = _drawn(
         rows[(rows["window"] == doubted).to_numpy()], mature_before, labels, "loss in doubt"
     )
@@ -402,7 +423,7 @@ def _queue(
         [queue, asked[["event_id", "event_time"]].assign(reason="outlier")], ignore_index=True
     )
 
-
+# %% ../../nbs/30_composition/02_compose.ipynb #fa09d21b
 def _left_out(rows, sets, evaluation, mature_before, odd=frozenset()) -> dict[str, int]:
     "Count why rows are in no training set."
     used = set().union(*(part["event_id"] for part in sets.values())) | set(evaluation["event_id"])

@@ -86,7 +86,8 @@ class Composition(Result):
                 )
             )
         unchecked = (
-            "Whether labels are right was not checked; rows on the label queue are drawn at random for that.",
+            "Whether labels are right was not checked; rows on the label queue are drawn at "
+            "random for that.",
         )
         failed = tuple(
             Table(("problem",), ((c.sentence,),), c.name)

@@ -18,7 +18,7 @@ from .results import Result
 
 RECALIBRATE = "recalibrate"  # stands for the recipe of a corrected champion
 
-# %% ../../nbs/00_core/18_calibration.ipynb #4d8d4314
+# %% ../../nbs/00_core/18_calibration.ipynb #24652688
 def root_of(model: Model):  # the pipeline that was trained
     "Look below an earlier correction."
     made = (
@@ -27,7 +27,7 @@ def root_of(model: Model):  # the pipeline that was trained
     )
     return getattr(made, "estimator", model.pipeline)
 
-
+# %% ../../nbs/00_core/18_calibration.ipynb #96c6aadb
 def recalibrated(
     champion: Model,
     rows: pd.DataFrame,  # labelled rows that the champion has not learned from
@@ -35,13 +35,15 @@ def recalibrated(
 ) -> Model:
     """Correct a model's answers without training it again.
 
-    Classification: Platt scaling of the frozen model, per class where there are more than two (Platt 1999; Zadrozny and Elkan 2002).
-    Regression: a line through the frozen model's answers. Raises ContinualError where the model answers from a log, where labels are too
-    few, or where only one class is there.
+    Classification: Platt scaling of the frozen model, per class where there are more than two
+    (Platt 1999; Zadrozny and Elkan 2002). Regression: a line through the frozen model's answers.
+    Raises ContinualError where the model answers from a log, where labels are too few, or where
+    only one class is there.
     """
     if isinstance(champion.pipeline, Logged):
         raise ContinualError(
-            "the model that came with the project answers from a log, which nothing can be put on top of",
+            "the model that came with the project answers from a log, which nothing can be put "
+            "on top of",
             "train a challenger instead",
         )
     root = root_of(champion)
@@ -56,7 +58,8 @@ def recalibrated(
         )
     if champion.classes and rows["label"].nunique() < 2:
         raise ContinualError(
-            f"all {len(rows):,} new labels are {rows['label'].iloc[0]!r}: one class corrects nothing",
+            f"all {len(rows):,} new labels are {rows['label'].iloc[0]!r}: one class corrects "
+            "nothing",
             "wait for labels of another class",
         )
     label = rows["label"].to_numpy(dtype="float64" if data.task == "regression" else "str")
@@ -70,7 +73,7 @@ def recalibrated(
             "wait for more labels of every class",
         ) from error
 
-
+# %% ../../nbs/00_core/18_calibration.ipynb #4d8d4314
 def _corrector(root, data: Data):
     "What is fitted on top of the frozen model."
     from sklearn.calibration import CalibratedClassifierCV
@@ -82,15 +85,16 @@ def _corrector(root, data: Data):
         return CalibratedClassifierCV(FrozenEstimator(root), method="sigmoid")
     return StackingRegressor([("champion", FrozenEstimator(root))], LinearRegression(), cv="prefit")
 
-# %% ../../nbs/00_core/18_calibration.ipynb #0d41b4cd
+# %% ../../nbs/00_core/18_calibration.ipynb #ba474b7f
 class Correctable(Result):
-    "What correcting the champion's answers would save on a window, per event; cross-fitted on two halves."
+    """What correcting the champion's answers would save on a window, per event; cross-fitted on two
+    halves."""
 
     gain: float
     low: float
     high: float
 
-
+# %% ../../nbs/00_core/18_calibration.ipynb #c928392e
 def correctable(
     data: Data,
     rows: pd.DataFrame,  # mature labelled rows of a window, in order of time
@@ -122,9 +126,10 @@ def correctable(
         else Correctable(gain=number(found.mean), low=number(found.low), high=number(found.high))
     )
 
-
+# %% ../../nbs/00_core/18_calibration.ipynb #0d41b4cd
 def _odds(said: Predictions) -> np.ndarray:  # (n, k)
-    "What a correction learns from: log-odds, log-probabilities of more than two classes, or numbers."
+    """What a correction learns from: log-odds, log-probabilities of more than two classes, or
+    numbers."""
     if said.proba is None:
         return said.answer[:, None]
     p = said.proba.clip(1e-6, 1 - 1e-6)

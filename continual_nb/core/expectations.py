@@ -20,7 +20,7 @@ from .files import ContinualError, number
 from .ingest import Finding, as_number, spelled
 from .params import Data, feature_name, source_name
 
-# %% ../../nbs/00_core/11_expectations.ipynb #b8889642
+# %% ../../nbs/00_core/11_expectations.ipynb #70169115
 Check = Callable[..., Any]
 
 
@@ -35,7 +35,7 @@ def _not_null(column):
 def _of_type(column, type_: Literal["number", "text"]):
     return column.isna() | (as_number(column).notna() == (type_ == "number"))
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #1ed02853
 def _between(column, min_value=None, max_value=None):
     values = as_number(column)
     low, high = (
@@ -52,7 +52,7 @@ def _in_set(column, value_set):
 def _not_in_set(column, value_set):
     return column.isna() | ~spelled(column).isin(_words(value_set))
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #b8889642
 def _words(values) -> set[str]:
     return set(spelled(pd.Series(list(values), dtype=object)).dropna())
 
@@ -68,7 +68,7 @@ def _unique(column):
 def _lengths(column, min_value=None, max_value=None):
     return column.isna() | _between(spelled(column).str.len(), min_value, max_value)
 
-# %% ../../nbs/00_core/11_expectations.ipynb #8c876ffb
+# %% ../../nbs/00_core/11_expectations.ipynb #69955ab7
 def _whole(value: float | None, min_value, max_value) -> bool | None:
     return (
         None
@@ -76,7 +76,7 @@ def _whole(value: float | None, min_value, max_value) -> bool | None:
         else (min_value is None or value >= min_value) and (max_value is None or value <= max_value)
     )
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #9629d624
 def _mean(column, min_value=None, max_value=None):
     return _whole(as_number(column).mean(), min_value, max_value)
 
@@ -97,7 +97,7 @@ def _greater(table, column_A, column_B, or_equal=False):
     a, b = as_number(table[column_A]), as_number(table[column_B])
     return a.isna() | b.isna() | (a > b) | (bool(or_equal) & (a == b))
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #8c876ffb
 def _exists(column):
     return True
 
@@ -130,7 +130,7 @@ TABLE: dict[str, tuple[Check, str]] = {
     ),
 }
 
-# %% ../../nbs/00_core/11_expectations.ipynb #658d1c53
+# %% ../../nbs/00_core/11_expectations.ipynb #feb6176d
 class Meta(BaseModel):
     "Where an expectation comes from."
 
@@ -139,7 +139,7 @@ class Meta(BaseModel):
     because: str = ""  # what was seen
     owner: str = ""  # who answers for it
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #115af7d4
 class Expectation(BaseModel):
     "One thing that must hold."
 
@@ -176,7 +176,7 @@ class Expectation(BaseModel):
             + (f" in at least {most:.4g} of the rows" if most < 1 else "")
         )
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #658d1c53
 def _allowed(kind: str) -> tuple[str, ...]:
     "Arguments that a type takes, beside `column` and `mostly`."
     import inspect
@@ -190,11 +190,12 @@ class Suite(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     expectations: tuple[Expectation, ...] = ()
 
-# %% ../../nbs/00_core/11_expectations.ipynb #8765991d
+# %% ../../nbs/00_core/11_expectations.ipynb #1c0c3b0e
 def read_suite(
     content: dict[str, Any] | None, data: Data, where: str = "expectations.yaml"
 ) -> Suite:
-    "Check a suite as people wrote it; an unknown type, column or argument is named with its neighbour."
+    """Check a suite as people wrote it; an unknown type, column or argument is named with its
+    neighbour."""
     try:
         suite = Suite.model_validate(
             {**(content or {}), "expectations": (content or {}).get("expectations") or ()}
@@ -215,7 +216,7 @@ def read_suite(
         seen.add(one.id)
     return suite
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #0a64f8d7
 def _known(one: Expectation, data: Data, where: str) -> None:
     "Raise for the first word of an expectation that nobody knows."
     known = [*COLUMN, *TABLE]
@@ -240,19 +241,20 @@ def _known(one: Expectation, data: Data, where: str) -> None:
                 _near(str(name), columns),
             )
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #8765991d
 def _near(word: str, known: list[str]) -> str:
     near = difflib.get_close_matches(word, known, 1, 0.5)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known[:14])}"
 
-# %% ../../nbs/00_core/11_expectations.ipynb #aa065d11
+# %% ../../nbs/00_core/11_expectations.ipynb #6f1b79d2
 def check(
     suite: Suite,
     events: pd.DataFrame,  # feature columns by the loop's names, as delivered
     labels: pd.Series,  # labels that came with it
     data: Data,
 ) -> tuple[Finding, ...]:
-    "Return one finding per expectation that does not hold; nothing is said of a delivery without rows, except that it has none."
+    """Return one finding per expectation that does not hold; nothing is said of a delivery without
+    rows, except that it has none."""
     held = {source_name(name): events[name] for name in data.features if name in events} | {
         data.label: labels
     }
@@ -263,7 +265,7 @@ def check(
             found.append(finding)
     return tuple(found)
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #b47d48d9
 def _one(one: Expectation, held: dict[str, pd.Series], events: pd.DataFrame) -> Finding | None:
     kwargs = {key: value for key, value in one.kwargs.items() if key not in ("column", "mostly")}
     if one.type in TABLE:
@@ -293,7 +295,7 @@ def _one(one: Expectation, held: dict[str, pd.Series], events: pd.DataFrame) -> 
     )
     return _told(one, int(bad.sum()), share, example)
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #aa065d11
 def _told(one: Expectation, count: int, share: float, example: str) -> Finding:
     because = (
         f" It is expected because: {one.meta.because.rstrip('.')}." if one.meta.because else ""
@@ -304,7 +306,8 @@ def _told(one: Expectation, count: int, share: float, example: str) -> Finding:
         count=count,
         share=number(share),
         severity=one.severity,
-        sentence=f"Expected ({one.id}): {one.words()}; it does not hold in {count:,} rows ({share:.1%}){example}.{because}",
+        sentence=f"Expected ({one.id}): {one.words()}; it does not hold in {count:,} rows "
+        f"({share:.1%}){example}.{because}",
     )
 
 # %% ../../nbs/00_core/11_expectations.ipynb #ddb8bd4a
@@ -323,7 +326,7 @@ def held_to(
         )
     return found
 
-# %% ../../nbs/00_core/11_expectations.ipynb #23f173ae
+# %% ../../nbs/00_core/11_expectations.ipynb #ac1ae1d5
 def infer(
     frame: pd.DataFrame,  # the source as read
     data: Data,
@@ -352,7 +355,7 @@ def infer(
         made += _range(data.label, "label", as_number(label))
     return Suite(expectations=tuple(_distinct_ids(made)))
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #3cf46b69
 def _of_column(
     name: str, column: pd.Series, numeric: bool, text: bool, windows: pd.Series, first: pd.Series
 ) -> list[Expectation]:
@@ -398,7 +401,7 @@ def _of_column(
         )
     return made
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #23f173ae
 def _range(name: str, word: str, values: pd.Series) -> list[Expectation]:
     values = values[np.isfinite(values)]
     if values.empty:
@@ -420,7 +423,7 @@ def _range(name: str, word: str, values: pd.Series) -> list[Expectation]:
         )
     ]
 
-# %% ../../nbs/00_core/11_expectations.ipynb #8c5476ae
+# %% ../../nbs/00_core/11_expectations.ipynb #aaa3eb51
 def _new(
     column: str,
     word: str,
@@ -440,7 +443,7 @@ def _new(
         meta=Meta(added_in=added_in, because=because, owner=owner),
     )
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #1a3c1d43
 def _distinct_ids(made: list[Expectation], taken: tuple[str, ...] = ()) -> list[Expectation]:
     "Number the ids that would repeat."
     seen, out = set(taken), []
@@ -454,12 +457,13 @@ def _distinct_ids(made: list[Expectation], taken: tuple[str, ...] = ()) -> list[
     return out
 
 
-HEAD = """# What deliveries must look like. Edit it: change a range, make a warning an error (it then blocks, exit code 4), add your own.
+HEAD = """# What deliveries must look like. Edit it: change a range, make a warning an error
+# (it then blocks, exit code 4), add your own.
 # `continual expect` lists it with what monitoring proposes to add; `continual expect accept ID` adds a proposal.
 # Types: {types}.
 """
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #8c5476ae
 def spell_suite(suite: Suite) -> str:
     "Spell a suite as YAML for people."
     import json
@@ -482,7 +486,7 @@ def spell_suite(suite: Suite) -> str:
         ]
     return "\n".join(lines) + "\n"
 
-# %% ../../nbs/00_core/11_expectations.ipynb #eb0f9d10
+# %% ../../nbs/00_core/11_expectations.ipynb #f88335b1
 def propose(
     findings: tuple[Finding, ...],  # of monitoring and ingest
     data: Data,
@@ -543,9 +547,10 @@ def propose(
     fresh = [one for one in made if (one.type, one.column, one.severity) not in held]
     return tuple(_distinct_ids(fresh, tuple(one.id for one in suite.expectations)))
 
-
+# %% ../../nbs/00_core/11_expectations.ipynb #eb0f9d10
 def to_gx(suite: Suite, name: str = "continual_nb") -> dict[str, Any]:
-    "Spell a suite as Great Expectations keeps one; types of columns are left out, GX asks for those of its engines."
+    """Spell a suite as Great Expectations keeps one; types of columns are left out, GX asks for
+    those of its engines."""
     severity = {"error": "critical", "warning": "warning", "note": "info"}
     kept = [one for one in suite.expectations if one.type != "expect_column_values_to_be_of_type"]
     return {

@@ -23,14 +23,16 @@ class ContinualError(Exception):
         self,
         problem: str,  # what is wrong and where: file, column, row
         remedy: str = "",  # what to do about it
-        code: int = 1,  # exit code: 1 error, 3 waiting for a person, 4 blocked, 5 integrity broken, 75 busy
+        # exit code: 1 error, 3 waiting for a person, 4 blocked, 5 integrity broken, 75 busy
+        code: int = 1,
     ):
         super().__init__(problem + (f"\n  what to do: {remedy}" if remedy else ""))
         self.problem, self.remedy, self.code = problem, remedy, code
 
 # %% ../../nbs/00_core/01_files.ipynb #96fae8bb
 def canonical_json(value: Any) -> str:
-    "Spell `value` as JSON in the one way that this project uses; NaN and infinity raise ValueError."
+    """Spell `value` as JSON in the one way that this project uses; NaN and infinity raise
+    ValueError."""
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -53,7 +55,7 @@ def number(
     value = float(value)
     return float(f"{value:.10g}") if value == value and abs(value) != float("inf") else None
 
-# %% ../../nbs/00_core/01_files.ipynb #dbe5332c
+# %% ../../nbs/00_core/01_files.ipynb #12b3fe4d
 def write_bytes(
     path: Path,  # where the file goes; its folder is made
     content: bytes | str,  # the whole content
@@ -75,15 +77,16 @@ def write_bytes(
         size = len(content)
         raise ContinualError(
             f"cannot write {path} ({size:,} bytes): {error.strerror}",
-            "the old file is untouched; free some space or mend the permissions, and run the command again",
+            "the old file is untouched; free some space or mend the permissions, and run the "
+            "command again",
         ) from error
 
-
+# %% ../../nbs/00_core/01_files.ipynb #21eca7db
 def write_json(path: Path, value: Any) -> None:
     "Write `value` as canonical JSON."
     write_bytes(path, canonical_json(value))
 
-
+# %% ../../nbs/00_core/01_files.ipynb #dbe5332c
 def read_json(path: Path) -> Any:
     "Read a JSON file; a broken one is named with its line."
     try:
@@ -95,7 +98,7 @@ def read_json(path: Path) -> Any:
             code=5,
         ) from error
 
-# %% ../../nbs/00_core/01_files.ipynb #c4e99030
+# %% ../../nbs/00_core/01_files.ipynb #86d18c1f
 def write_parquet(
     path: Path,  # where the file goes
     frame,  # pandas DataFrame; its index is dropped
@@ -109,14 +112,16 @@ def write_parquet(
     )
     write_bytes(path, buffer.getvalue())
 
-
+# %% ../../nbs/00_core/01_files.ipynb #c4e99030
 def read_parquet(
     path: Path,  # the file
     columns: list[str]
-    | None = None,  # read only these; one that the file lacks is missing in every row; None reads all
+    # read only these; one that the file lacks is missing in every row; None reads all
+    | None = None,
     expected: str | None = None,  # sha256 that the bytes must have
 ):
-    "Read a Parquet file; a truncated or foreign file, or one with other bytes than `expected`, is named."
+    """Read a Parquet file; a truncated or foreign file, or one with other bytes than `expected`, is
+    named."""
     import io
 
     import pandas as pd
@@ -144,7 +149,8 @@ def read_parquet(
         ).reindex(columns=columns)
     except Exception as error:
         raise ContinualError(
-            f"{path} is not a complete Parquet file ({len(content):,} bytes): {str(error).splitlines()[0]}",
+            f"{path} is not a complete Parquet file ({len(content):,} bytes): "
+            f"{str(error).splitlines()[0]}",
             "deliver the file again, or restore it with `dvc checkout`",
         ) from error
 

@@ -24,7 +24,7 @@ VARIANCE = 0.98  # regression: share of the variance that one column may explain
 PURE = 0.995  # share of rows with one answer from which on missingness counts as knowing it
 LAGS = 100  # rows back in time: a column that is the label of an earlier row was known before
 
-# %% ../../nbs/00_core/10_leaks.ipynb #3269736b
+# %% ../../nbs/00_core/10_leaks.ipynb #18d702a6
 class Leak(Result):
     "A column, or some together, that know the label."
 
@@ -42,7 +42,7 @@ class Leak(Result):
     )
     sentence: str  # the evidence
 
-
+# %% ../../nbs/00_core/10_leaks.ipynb #3269736b
 class Leaks(Result):
     "What was found about a table's columns."
 
@@ -67,11 +67,12 @@ class Leaks(Result):
             tuple((", ".join(leak.columns), leak.kind, leak.sentence) for leak in self.found),
         )
         unchecked = (
-            "Columns that know the label only together, other than as a sum or a product, are not looked for.",
+            "Columns that know the label only together, other than as a sum or a product, are "
+            "not looked for.",
         )
         return Section("Leaks", lead, tables=(table,) if self.found else (), unchecked=unchecked)
 
-# %% ../../nbs/00_core/10_leaks.ipynb #68498d06
+# %% ../../nbs/00_core/10_leaks.ipynb #3d9a084f
 TAILS = np.array([0.0005, 0.001, 0.002, 0.005, 0.01, 0.02])
 AT = np.unique(
     np.concatenate([TAILS, np.linspace(0, 1, 49)[1:-1], 1 - TAILS])
@@ -97,9 +98,10 @@ def cells(column: pd.Series, fit: np.ndarray) -> np.ndarray:
     levels = column[fit].value_counts().index[:LEVELS]
     return pd.Index(levels).get_indexer(column) + 2 - (column.isna().to_numpy() | False) * 1
 
-
+# %% ../../nbs/00_core/10_leaks.ipynb #68498d06
 def knows(cell: np.ndarray, label: np.ndarray, fit: np.ndarray, task: str) -> float:
-    "Share of the label's uncertainty (classes) or variance (numbers) that cells take away on rows they were not fitted on."
+    """Share of the label's uncertainty (classes) or variance (numbers) that cells take away on rows
+    they were not fitted on."""
     test, size = ~fit, int(cell.max()) + 1
     if task == "regression":
         total = np.bincount(cell[fit], label[fit], size) + label[fit].mean()
@@ -121,7 +123,7 @@ def knows(cell: np.ndarray, label: np.ndarray, fit: np.ndarray, task: str) -> fl
     before = -np.log(base[label[test]])
     return float(1 - loss.mean() / before.mean()) if before.mean() > 0 else 0.0
 
-# %% ../../nbs/00_core/10_leaks.ipynb #d29f66e2
+# %% ../../nbs/00_core/10_leaks.ipynb #1e353aba
 def _same(column: pd.Series, label: pd.Series) -> bool:
     "Tell whether column and label are one-to-one in nearly all rows."
     known = column.notna().to_numpy()
@@ -133,9 +135,10 @@ def _same(column: pd.Series, label: pd.Series) -> bool:
     best = pairs.groupby("a").max().sum(), pairs.groupby("b").max().sum()
     return min(best) >= 0.999 * known.sum()
 
-
+# %% ../../nbs/00_core/10_leaks.ipynb #0f9fb24f
 def _earlier(column: pd.Series, label: np.ndarray) -> bool:
-    "Tell whether a column is the label of an earlier row (rows in time order): then it was known before."
+    """Tell whether a column is the label of an earlier row (rows in time order): then it was known
+    before."""
     values = (
         column.to_numpy(dtype="float64", na_value=np.nan)
         if pd.api.types.is_numeric_dtype(column)
@@ -147,7 +150,7 @@ def _earlier(column: pd.Series, label: np.ndarray) -> bool:
             return np.mean(values[lag:] == label[:-lag]) > 0.9
     return False
 
-
+# %% ../../nbs/00_core/10_leaks.ipynb #d29f66e2
 def _answer(
     name: str, column: pd.Series, label: pd.Series, codes: np.ndarray, fit: np.ndarray, task: str
 ) -> Leak | None:
@@ -176,7 +179,8 @@ def _answer(
             columns=(name,),
             kind="determines",
             strength=number(min(share, 1)),
-            sentence=f"{name} alone nearly determines the label: {min(share, 0.999):.1%} {what} on rows that were not used to find out.",
+            sentence=f"{name} alone nearly determines the label: {min(share, 0.999):.1%} {what} "
+            "on rows that were not used to find out.",
         )
     return None
 
@@ -190,7 +194,9 @@ def _afterwards(name: str, filled: np.ndarray, label: pd.Series, task: str) -> L
             columns=(name,),
             kind="filled afterwards",
             strength=number(with_label.mean() - without.mean()),
-            sentence=f"{name} is filled in {with_label.mean():.0%} of the rows with a label and in {without.mean():.0%} of the {len(without):,} without: it comes with the outcome.",
+            sentence=f"{name} is filled in {with_label.mean():.0%} of the rows with a label and "
+            f"in {without.mean():.0%} of the {len(without):,} without: it comes with "
+            "the outcome.",
         )
     values = label[known].reset_index(drop=True)
     for there, word in ((True, "has a value"), (False, "is missing")):
@@ -208,11 +214,13 @@ def _afterwards(name: str, filled: np.ndarray, label: pd.Series, task: str) -> L
                 columns=(name,),
                 kind="filled afterwards",
                 strength=number(share),
-                sentence=f"Where {name} {word} the label is {common!r} in {share:.1%} of {len(rows):,} rows, against {usual:.1%} of all: whether it is filled gives the outcome away.",
+                sentence=f"Where {name} {word} the label is {common!r} in {share:.1%} of "
+                f"{len(rows):,} rows, against {usual:.1%} of all: whether it is filled "
+                "gives the outcome away.",
             )
     return None
 
-# %% ../../nbs/00_core/10_leaks.ipynb #6c87f293
+# %% ../../nbs/00_core/10_leaks.ipynb #60518f81
 def combined(numbers: pd.DataFrame, label: np.ndarray, fit: np.ndarray) -> Leak | None:
     "Find numeric columns that add up, or multiply, to a numeric label; rows are complete."
     for kind, table, target in (
@@ -241,11 +249,12 @@ def combined(numbers: pd.DataFrame, label: np.ndarray, fit: np.ndarray) -> Leak 
                 columns=tuple(names),
                 kind=kind,
                 strength=number(1 - left),
-                sentence=f"{formula} gives the label: {1 - left:.4%} of its variance on rows that were not used to find out.",
+                sentence=f"{formula} gives the label: {1 - left:.4%} of its variance on rows "
+                "that were not used to find out.",
             )
     return None
 
-
+# %% ../../nbs/00_core/10_leaks.ipynb #fa89852a
 def _logs(numbers: pd.DataFrame, label: np.ndarray):
     "Logarithms of the positive columns and the label; None where the label is not positive."
     positive = [name for name in numbers if (numbers[name] > 0).all()]
@@ -255,15 +264,16 @@ def _logs(numbers: pd.DataFrame, label: np.ndarray):
         else (None, label)
     )
 
-
+# %% ../../nbs/00_core/10_leaks.ipynb #6c87f293
 def _linear(table: np.ndarray, label: np.ndarray, fit: np.ndarray) -> tuple[np.ndarray, float]:
-    "Fit label = weights x table + constant on some rows; returns the weights and the share of variance left on the others."
+    """Fit label = weights x table + constant on some rows; returns the weights and the share of
+    variance left on the others."""
     with_one = np.column_stack([table, np.ones(len(table))])
     weights = np.linalg.lstsq(with_one[fit], label[fit], rcond=1e-10)[0]
     rest = label[~fit] - with_one[~fit] @ weights
     return weights[:-1], float(rest.var() / max(label[~fit].var(), 1e-300))
 
-# %% ../../nbs/00_core/10_leaks.ipynb #b436b469
+# %% ../../nbs/00_core/10_leaks.ipynb #22b86851
 def find_leaks(
     raw: pd.DataFrame,  # the source as read
     data: Data,  # names time, label and task; its features are looked at
@@ -316,7 +326,7 @@ def find_leaks(
         found=(*found, *([together] if together else [])),
     )
 
-
+# %% ../../nbs/00_core/10_leaks.ipynb #b436b469
 def _plain(column: pd.Series) -> pd.Series:
     "A column as finite numbers, or as words."
     if pd.api.types.is_bool_dtype(column) or not (
@@ -326,7 +336,7 @@ def _plain(column: pd.Series) -> pd.Series:
     values = as_number(column)
     return values.where(np.isfinite(values))
 
-# %% ../../nbs/00_core/10_leaks.ipynb #9af4fec4
+# %% ../../nbs/00_core/10_leaks.ipynb #1bf6a468
 def _as_delivered(label: pd.Series, column: pd.Series) -> np.ndarray:
     "Labels in the type of a column, to be compared with it."
     return (
@@ -335,7 +345,7 @@ def _as_delivered(label: pd.Series, column: pd.Series) -> np.ndarray:
         else label.to_numpy(dtype=object)
     )
 
-
+# %% ../../nbs/00_core/10_leaks.ipynb #9af4fec4
 def _time_leak(name: str, column: pd.Series, times: pd.Series, known: np.ndarray) -> Leak | None:
     "Ask whether a second column of times lies after the event."
     if not pd.api.types.is_datetime64_any_dtype(column):

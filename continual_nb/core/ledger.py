@@ -35,12 +35,12 @@ def head(ledger: tuple[dict[str, Any], ...]) -> str:
     "Return the hash of the last line: it stands for the whole ledger."
     return sha256(spell(ledger[-1])) if ledger else START
 
-# %% ../../nbs/00_core/09_ledger.ipynb #8b9019e4
+# %% ../../nbs/00_core/09_ledger.ipynb #0c6b7826
 def to_text(ledger: tuple[dict[str, Any], ...]) -> str:
     "Spell the ledger, one JSON object per line."
     return "".join(spell(entry) + "\n" for entry in ledger)
 
-
+# %% ../../nbs/00_core/09_ledger.ipynb #8b9019e4
 def from_text(
     text: str,  # one JSON object per line
     where: str = "ledger.jsonl",  # named in errors
@@ -64,7 +64,8 @@ def from_text(
             )
         if entry.get("number") != number or entry.get("chain") != chain:
             raise ContinualError(
-                f"{where}, line {number} does not follow from line {number - 1}: the chain is broken there",
+                f"{where}, line {number} does not follow from line {number - 1}: the chain is "
+                "broken there",
                 "restore it with `dvc checkout`, or from the previous tag",
                 code=5,
             )

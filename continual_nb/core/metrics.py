@@ -28,7 +28,7 @@ LOSS = {
     "regression": "absolute error",
 }  # the name of the loss per event
 
-# %% ../../nbs/00_core/14_metrics.ipynb #3e93f2a1
+# %% ../../nbs/00_core/14_metrics.ipynb #834a7907
 def losses(
     data: Data,  # the task
     label: pd.Series,  # (n,) what happened; missing gives NaN
@@ -41,12 +41,13 @@ def losses(
     said = np.where(code >= 0, predictions.proba[np.arange(len(code)), code], 0.0)
     return np.where(label.isna(), np.nan, -np.log(np.clip(said, CLIP, 1 - CLIP)))
 
-
+# %% ../../nbs/00_core/14_metrics.ipynb #ae6fe84a
 def constant_answer(
     data: Data,  # the task
     label: pd.Series,  # (n,) labels, none missing
 ) -> dict[str, float]:  # class -> share, or {"median": value}
-    "Return the best answer that ignores the event: the base rates (classes) or the median (numbers)."
+    """Return the best answer that ignores the event: the base rates (classes) or the median
+    (numbers)."""
     if data.task == "regression":
         return {"median": float(np.median(label.to_numpy(dtype="float64")))} if len(label) else {}
     return {
@@ -54,7 +55,7 @@ def constant_answer(
         for name, share in label.value_counts(normalize=True).sort_index().items()
     }
 
-
+# %% ../../nbs/00_core/14_metrics.ipynb #3e93f2a1
 def baseline_losses(
     data: Data,  # the task
     label: pd.Series,  # (n,) what happened, none missing
@@ -102,7 +103,7 @@ def _jackknife(
     se = np.sqrt((len(size) - 1) / len(size) * (away**2).sum())
     return float(se), max(n**2 / float((size**2).sum()) - 1, 1.0)
 
-# %% ../../nbs/00_core/14_metrics.ipynb #f79a5253
+# %% ../../nbs/00_core/14_metrics.ipynb #50d97e9e
 def interval_of_mean(
     values: np.ndarray,  # (n,) finite numbers
     clusters: np.ndarray
@@ -141,7 +142,7 @@ def interval_of_mean(
     half = float(stdtrit(df, 0.5 + confidence / 2)) * se
     return Interval(mean, mean - half, mean + half, se, df)
 
-
+# %% ../../nbs/00_core/14_metrics.ipynb #f79a5253
 def days(
     rows: pd.DataFrame,  # rows with `event_time`
 ) -> np.ndarray:  # (n,) days since 1970-01-01 UTC
@@ -163,7 +164,7 @@ def auc(
     rank = (np.cumsum(count) - (count - 1) / 2)[place]
     return float((rank[hit].sum() - ones * (ones + 1) / 2) / (ones * (len(hit) - ones)))
 
-# %% ../../nbs/00_core/14_metrics.ipynb #a203040e
+# %% ../../nbs/00_core/14_metrics.ipynb #9abd1034
 class Metrics(Result):
     "What a model is worth on some labelled rows."
 
@@ -188,7 +189,7 @@ class Metrics(Result):
             "Performance", f"Measured on {self.rows:,} labelled rows.", (), (table,), self.notes
         )
 
-
+# %% ../../nbs/00_core/14_metrics.ipynb #a203040e
 class Score(Result):
     "One model on one window, as it was measured in one iteration."
 
@@ -200,7 +201,7 @@ class Score(Result):
     ]  # the whole window as monitored, or the rows kept for evaluation
     metrics: Metrics
 
-# %% ../../nbs/00_core/14_metrics.ipynb #a48219fa
+# %% ../../nbs/00_core/14_metrics.ipynb #2d184de5
 def _of_classes(data: Data, label: np.ndarray, said: Predictions) -> tuple[dict, list[str]]:
     "Accuracy, AUC, Brier score and, for two classes, the share of the positive one."
     notes, hits = [], [label == name for name in said.classes]
@@ -228,7 +229,7 @@ def _of_classes(data: Data, label: np.ndarray, said: Predictions) -> tuple[dict,
         values | {"positive_share": float(hits[at].mean())} if name is not None else values
     ), notes
 
-
+# %% ../../nbs/00_core/14_metrics.ipynb #a48219fa
 def _of_numbers(label: np.ndarray, said: Predictions) -> tuple[dict, list[str]]:
     "Mean absolute error, root mean squared error, and explained variance."
     error, spread = label - said.answer, label.var()

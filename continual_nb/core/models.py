@@ -38,7 +38,8 @@ def features(
     if absent:
         raise ContinualError(
             f"the rows have no column {', '.join(map(repr, absent))}",
-            "deliver it, or take it out of data.numeric, data.categorical or data.text in params.yaml",
+            "deliver it, or take it out of data.numeric, data.categorical or data.text in "
+            "params.yaml",
         )
     made: dict[str, Any] = {}
     for name in data.numeric:
@@ -107,7 +108,8 @@ def _boosting(data: Data, train: Train):
 
 # %% ../../nbs/00_core/13_models.ipynb #62540a20
 def _linear(data: Data, train: Train):
-    "Logistic or ridge regression on scaled numbers, their missing marks, one-hot categories and words."
+    """Logistic or ridge regression on scaled numbers, their missing marks, one-hot categories and
+    words."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -131,7 +133,7 @@ def _linear(data: Data, train: Train):
     )
     return Pipeline([("columns", columns), ("model", line)])
 
-# %% ../../nbs/00_core/13_models.ipynb #1e27691f
+# %% ../../nbs/00_core/13_models.ipynb #0a64bfc2
 def dump(
     pipeline,  # a fitted sklearn estimator
 ) -> bytes:  # a skops archive; equal fits give equal bytes
@@ -159,7 +161,7 @@ def dump(
             archive.writestr(info, payload, compresslevel=6)
     return content.getvalue()
 
-
+# %% ../../nbs/00_core/13_models.ipynb #1e27691f
 def _renumber(node: Any, numbers: dict[Any, int], files: dict[str, str]) -> None:
     "Replace addresses and file names in a skops schema by their order of appearance."
     if isinstance(node, list):
@@ -182,7 +184,7 @@ def _renumber(node: Any, numbers: dict[Any, int], files: dict[str, str]) -> None
                 part["content"] = "0"
             _renumber(part, numbers, files)
 
-# %% ../../nbs/00_core/13_models.ipynb #3f902a2a
+# %% ../../nbs/00_core/13_models.ipynb #3112ef15
 def _word(value: Any) -> str:
     "Spell a class as labels are spelled: True is `true`, 1.0 is `1`."
     if isinstance(value, (bool, np.bool_)):
@@ -193,7 +195,7 @@ def _word(value: Any) -> str:
         else str(value)
     )
 
-
+# %% ../../nbs/00_core/13_models.ipynb #c847db1d
 @dataclass(frozen=True)
 class Model:
     "A fitted pipeline together with the bytes that stand for it."
@@ -213,19 +215,21 @@ class Model:
         content = dump(pipeline)
         return cls(pipeline, content, sha256(content))
 
-
+# %% ../../nbs/00_core/13_models.ipynb #3f902a2a
 def positive(
     data: Data,  # names the positive class, or leaves it to the order
     classes: tuple[str, ...],  # classes of the model
 ) -> str | None:  # None unless there are two classes
-    "Return the class that is to be found: `data.positive`, else the last of the two in sorted order."
+    """Return the class that is to be found: `data.positive`, else the last of the two in sorted
+    order."""
     if len(classes) != 2:
         return None
     if data.positive is None:
         return max(classes)
     if data.positive not in classes:
         raise ContinualError(
-            f"data.positive is {data.positive!r}, but the labels are {classes[0]!r} and {classes[1]!r}",
+            f"data.positive is {data.positive!r}, but the labels are {classes[0]!r} and "
+            f"{classes[1]!r}",
             "name one of the two in params.yaml: data.positive",
         )
     return data.positive
@@ -236,7 +240,8 @@ def fit(
     rows: pd.DataFrame,  # rows with `label`; those without a label are left out
     data: Data,  # names and kinds of the columns
 ) -> Model:
-    "Fit a clone of `estimator` on the labelled rows; too few rows or a single class is a named error."
+    """Fit a clone of `estimator` on the labelled rows; too few rows or a single class is a named
+    error."""
     from sklearn.base import clone
     from threadpoolctl import threadpool_limits
 
@@ -288,7 +293,7 @@ class Predictions:
             self.answer[keep], None if self.proba is None else self.proba[keep], self.classes
         )
 
-# %% ../../nbs/00_core/13_models.ipynb #0f15d34c
+# %% ../../nbs/00_core/13_models.ipynb #13946cbb
 def predict(
     model: Model,  # a fitted model
     rows: pd.DataFrame,  # n rows with the feature columns
@@ -303,7 +308,8 @@ def predict(
     gone = [name for name in known if name not in data.features]
     if gone:
         raise ContinualError(
-            f"model {model.hash[:12]} needs {', '.join(map(repr, gone))}, which params.yaml no longer names",
+            f"model {model.hash[:12]} needs {', '.join(map(repr, gone))}, which params.yaml no "
+            "longer names",
             "name the column again under data, or train and promote a model without it",
         )
     table, classes = features(rows, data)[known], model.classes
@@ -321,7 +327,7 @@ def predict(
         return Predictions(said, None, ())
     return Predictions(np.array(classes)[said.argmax(axis=1)], said, classes)
 
-
+# %% ../../nbs/00_core/13_models.ipynb #0f15d34c
 def _from_the_log(log: Logged, rows: pd.DataFrame) -> Predictions:
     "Read what production answered."
     if log.task == "regression":
@@ -365,7 +371,7 @@ TRUSTED = frozenset(
     }
 )  # exact names, beside scikit-learn's public estimators and numpy's ufuncs, which skops lists
 
-# %% ../../nbs/00_core/13_models.ipynb #fb35f4e1
+# %% ../../nbs/00_core/13_models.ipynb #e655c861
 UNPACKED = 256 * 1024**2  # bytes that every archive may unpack to
 RATIO = 20  # times its own size that a larger one may unpack to
 
@@ -382,7 +388,7 @@ def _archive(content: bytes) -> zipfile.ZipFile:
         )
     return archive
 
-
+# %% ../../nbs/00_core/13_models.ipynb #cdb28dba
 def _nodes(schema: Any) -> Iterator[dict]:
     "Walk the objects of a skops schema, each before its parts."
     ahead = [schema]
@@ -394,9 +400,10 @@ def _nodes(schema: Any) -> Iterator[dict]:
         elif isinstance(node, list):
             ahead += node
 
-
+# %% ../../nbs/00_core/13_models.ipynb #fb35f4e1
 def _with_present_names(content: bytes) -> tuple[bytes, dict]:
-    "Read the schema; compiled losses of scikit-learn 1.7 and 1.8 get the name that they have today."
+    """Read the schema; compiled losses of scikit-learn 1.7 and 1.8 get the name that they have
+    today."""
     with _archive(content) as archive:
         schema = json.loads(archive.read("schema.json"))
         moved = [node for node in _nodes(schema) if node.get("__module__") == "_loss"]
@@ -411,7 +418,7 @@ def _with_present_names(content: bytes) -> tuple[bytes, dict]:
             target.writestr("schema.json", json.dumps(schema))
     return fresh.getvalue(), schema
 
-# %% ../../nbs/00_core/13_models.ipynb #d3c83679
+# %% ../../nbs/00_core/13_models.ipynb #971033b1
 _CHECK = "sklearn.utils.validation.check_array"
 _LITERALS = {"JsonNode", "ListNode", "TupleNode", "DictNode", "TypeNode"}
 
@@ -419,14 +426,14 @@ _LITERALS = {"JsonNode", "ListNode", "TupleNode", "DictNode", "TypeNode"}
 def _name(node: dict) -> str:
     return f"{node.get('__module__')}.{node.get('__class__')}"
 
-
+# %% ../../nbs/00_core/13_models.ipynb #a92c1dbe
 def _literal_check(node: dict) -> bool:
     "Tell whether a partial call is `check_array` with literal keywords."
     func, parts = node["content"]["func"], {**node["content"], "func": None}
     loaders = {part["__loader__"] for part in _nodes(parts) if "__loader__" in part}
     return (func["__loader__"], _name(func)) == ("FunctionNode", _CHECK) and loaders <= _LITERALS
 
-
+# %% ../../nbs/00_core/13_models.ipynb #d3c83679
 def _foreign_calls(schema: dict, trusted: tuple[str, ...]) -> set[str]:
     "Name the functions and partial calls that nothing allows, and objects that share a number."
     foreign, kinds, checks = set(), {}, set()
@@ -444,13 +451,14 @@ def _foreign_calls(schema: dict, trusted: tuple[str, ...]) -> set[str]:
             foreign.add(name)
     return foreign - set(trusted)
 
-# %% ../../nbs/00_core/13_models.ipynb #a3432c7d
+# %% ../../nbs/00_core/13_models.ipynb #6d53c525
 def load(
     content: bytes,  # canonical skops bytes
     expected: str,  # the sha256 that the record names
     trusted: tuple[str, ...] = (),  # a user's own types and functions: `train.trusted_types`
 ) -> Model:
-    "Load a model whose bytes have the expected hash; foreign bytes, types and functions are refused."
+    """Load a model whose bytes have the expected hash; foreign bytes, types and functions are
+    refused."""
     if sha256(content) != expected:
         raise ContinualError(
             f"these bytes are not model {expected[:12]}: their hash is {sha256(content)[:12]}",
@@ -477,7 +485,7 @@ def load(
         )
     return Model(pipeline, content, expected)
 
-
+# %% ../../nbs/00_core/13_models.ipynb #597f2f21
 def trusted_in(
     content: bytes,  # canonical skops bytes of a model that `load` accepts
 ) -> list[str]:  # what skops has to be told to trust
@@ -486,7 +494,7 @@ def trusted_in(
 
     return skops.io.get_untrusted_types(data=_with_present_names(content)[0])
 
-
+# %% ../../nbs/00_core/13_models.ipynb #a3432c7d
 def _checked_load(content: bytes, trusted: tuple[str, ...]) -> tuple[list[str], Any]:
     "Return what is foreign in a model, and the pipeline where nothing is."
     import skops.io

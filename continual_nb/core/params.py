@@ -62,7 +62,8 @@ class Data(Block):
     time: str = Field(description="column: when the event happened")
     time_format: str | None = Field(
         None,
-        description="how times are written: null is ISO; s, ms, us, ns since 1970; or as %d/%m/%Y %H:%M",
+        description="how times are written: null is ISO; s, ms, us, ns since 1970; or as "
+        "%d/%m/%Y %H:%M",
     )
     timezone: str = Field(
         "UTC", description="IANA zone of times without one, and of the calendar windows"
@@ -80,7 +81,8 @@ class Data(Block):
     )
     score: str | None = Field(
         None,
-        description="column: probability that production gave to the positive class, or to its answer",
+        description="column: probability that production gave to the positive class, or to its "
+        "answer",
     )
     answered_by: str | None = Field(
         None,
@@ -180,7 +182,8 @@ class Windows(Block):
         0.8,
         gt=0,
         le=1,
-        description="share of labels that must be expected before a cohort is measured or trained on",
+        description="share of labels that must be expected before a cohort is measured or "
+        "trained on",
     )
 
     @field_validator("every")
@@ -209,7 +212,8 @@ class Monitor(Block):
     budget: float = Field(
         1.0,
         gt=0,
-        description="false alarms a year that you accept, over all columns, pairs and losses together",
+        description="false alarms a year that you accept, over all columns, pairs and losses "
+        "together",
     )
     alpha: float = Field(
         0.05,
@@ -240,7 +244,8 @@ class Monitor(Block):
         0.001,
         gt=0,
         le=0.05,
-        description="a row is an outlier if at most this share of the reference's rows is as unusual",
+        description="a row is an outlier if at most this share of the reference's rows is as "
+        "unusual",
     )
 
 
@@ -273,7 +278,8 @@ class Costs(Block):
         return self.recalibrate + self.review + self.rollout
 
     def of(self, means: str, labels: int = 0) -> float:
-        "Money that one means of the policy costs, whatever comes of it; a rollout comes on top where the model changes."
+        """Money that one means of the policy costs, whatever comes of it; a rollout comes on top
+        where the model changes."""
         prices = {
             "none": 0.0,
             "label more": labels * self.label,
@@ -294,21 +300,25 @@ class Debt(Block):
     sure: float = Field(
         0.6,
         ge=0,
-        description="standard errors that are taken off the loss before it counts: 0 believes every loss, 2 only certain ones",
+        description="standard errors that are taken off the loss before it counts: 0 believes "
+        "every loss, 2 only certain ones",
     )
     ahead: bool = Field(
         True,
-        description="acts at once on a proven loss that would cost as much over the rest of the horizon",
+        description="acts at once on a proven loss that would cost as much over the rest of the "
+        "horizon",
     )
     follow: int = Field(
         6,
         ge=0,
-        description="attempts in a row at most, each as long as the last one gained as much: after a break, training data are mixed for a while",
+        description="attempts in a row at most, each as long as the last one gained as much: "
+        "after a break, training data are mixed for a while",
     )
     follow_returns: int = Field(
         3,
         ge=0,
-        description="the same, once an earlier champion has been proven better again: where the world returns, a mixture serves both sides",
+        description="the same, once an earlier champion has been proven better again: where the "
+        "world returns, a mixture serves both sides",
     )
 
 
@@ -363,7 +373,8 @@ class Performance(Block):
     )
     rule: Literal["static", "quantile", "rolling"] = Field(
         "static",
-        description="above level; above that quantile of its earlier windows; above their rolling mean by that share",
+        description="above level; above that quantile of its earlier windows; above their "
+        "rolling mean by that share",
     )
     level: float = Field(
         0.05, description="static: a value; quantile: 0 to 1; rolling: a share, as 0.1"
@@ -371,7 +382,8 @@ class Performance(Block):
     windows: int = Field(
         3,
         ge=1,
-        description="quantile, rolling: earlier windows that are looked back on, at least so many for a quantile",
+        description="quantile, rolling: earlier windows that are looked back on, at least so "
+        "many for a quantile",
     )
 
 
@@ -380,7 +392,8 @@ class Forecast(Block):
 
     kind: Literal["forecast"] = Field(
         "forecast",
-        description="the mean excess of the last windows, carried on over the horizon, reaches the cost of an update",
+        description="the mean excess of the last windows, carried on over the horizon, reaches "
+        "the cost of an update",
     )
     windows: int = Field(3, ge=1, description="last windows")
 
@@ -435,7 +448,8 @@ class Trigger(Block):
     rules: dict[str, TriggerRule] = Field(
         {"debt": Debt()},
         min_length=1,
-        description="kinds: debt, schedule, amount, latency, drift, performance, forecast, combined",
+        description="kinds: debt, schedule, amount, latency, drift, performance, forecast, "
+        "combined",
     )
 
     @model_validator(mode="after")
@@ -474,22 +488,27 @@ class Decide(Block):
         1.0,
         gt=0,
         le=1.5,
-        description="promised gains are multiplied by this; `continual ledger --propose` learns it from what became of earlier promises",
+        description="promised gains are multiplied by this; `continual ledger --propose` learns "
+        "it from what became of earlier promises",
     )
     recalibrate: float | None = Field(
         0.5,
         gt=0,
-        description="share of the loss since acceptance that correcting the champion's answers must bring back to be tried before a training (what remains must be worth no update, too); null: never",
+        description="share of the loss since acceptance that correcting the champion's answers "
+        "must bring back to be tried before a training (what remains must be worth "
+        "no update, too); null: never",
     )
     refresh_after: int | None = Field(
         3,
         ge=1,
-        description="windows in a row with drift that has done no harm, after which a new reference is proposed; null: never",
+        description="windows in a row with drift that has done no harm, after which a new "
+        "reference is proposed; null: never",
     )
     labels: int = Field(
         200,
         ge=0,
-        description="labels that people can give until the next window at most; they are asked for where knowing is worth more than they cost; 0: never",
+        description="labels that people can give until the next window at most; they are asked "
+        "for where knowing is worth more than they cost; 0: never",
     )
     costs: Costs = Costs()
     trigger: Trigger = Trigger()
@@ -525,7 +544,8 @@ class Compose(Block):
     )
     outliers: Literal["keep", "leave_out", "ask"] = Field(
         "keep",
-        description="rows unlike the reference: keep (train on them), leave_out, or ask (leave out, and put those without a label on the label queue)",
+        description="rows unlike the reference: keep (train on them), leave_out, or ask (leave "
+        "out, and put those without a label on the label queue)",
     )
     recipes: dict[str, Recipe] = Field(
         {"refit_all": Recipe(), "refit_recent": Recipe(windows=3)},
@@ -539,7 +559,8 @@ class Compose(Block):
         for name in value:
             if name == "recalibrate":
                 raise ValueError(
-                    "recalibrate is no recipe of a training; its rows are those of compose.recalibrate"
+                    "recalibrate is no recipe of a training; its rows are those of "
+                    "compose.recalibrate"
                 )
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
                 raise ValueError(
@@ -598,13 +619,15 @@ class Mandate(Block):
     )
     trust: Literal["written", "earned"] = Field(
         "written",
-        description="written: these permissions hold as they stand; earned: each needs the level automatic as well, see `continual ledger`",
+        description="written: these permissions hold as they stand; earned: each needs the level "
+        "automatic as well, see `continual ledger`",
     )
     for_people: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="earned: share of decisions that are left to people all the same, drawn by iteration",
+        description="earned: share of decisions that are left to people all the same, drawn by "
+        "iteration",
     )
 
 
@@ -650,7 +673,8 @@ class When(Block):
         ...,
     ] = Field(
         (),
-        description="pending, stale, refused, promoted, kept, rolled back, refreshed, deferred, no data",
+        description="pending, stale, refused, promoted, kept, rolled back, refreshed, deferred, "
+        "no data",
     )
     severities: tuple[Literal["harm", "look", "note"], ...] = Field(
         (), description="an incident of one of these: harm, look, note"
@@ -661,11 +685,13 @@ class Hook(Block):
     "One way to tell somebody."
 
     kind: Literal["webhook", "mail", "command"] = Field(
-        description="webhook (HTTP POST of JSON), mail (SMTP) or command (JSON on its standard input)"
+        description="webhook (HTTP POST of JSON), mail (SMTP) or command (JSON on its standard "
+        "input)"
     )
     target: str = Field(
         min_length=1,
-        description="webhook: address, or $NAME of the variable that holds it; mail: addresses; command: its words",
+        description="webhook: address, or $NAME of the variable that holds it; mail: addresses; "
+        "command: its words",
     )
     when: When = When()
     body: Literal["summary", "text"] = Field(
@@ -681,7 +707,8 @@ class Hook(Block):
     )
     secret: str | None = Field(
         None,
-        description="name of the environment variable with the password (mail) or bearer token (webhook)",
+        description="name of the environment variable with the password (mail) or bearer token "
+        "(webhook)",
     )
     attach: bool = Field(True, description="mail: attach the report")
 
@@ -689,11 +716,13 @@ class Hook(Block):
     def _complete(self):
         if self.kind == "webhook" and not re.match(r"https?://[^\s/]|\$[A-Za-z_]\w*$", self.target):
             raise ValueError(
-                "a webhook's target is an address as https://chat.example.org/hook, or $NAME of the environment variable that holds it"
+                "a webhook's target is an address as https://chat.example.org/hook, or $NAME of "
+                "the environment variable that holds it"
             )
         if self.kind == "webhook" and re.match(r"https?://[^/]*@", self.target):
             raise ValueError(
-                "a password stands in the address; put the address into an environment variable and write $NAME"
+                "a password stands in the address; put the address into an environment variable "
+                "and write $NAME"
             )
         if self.kind == "mail" and not (self.server and self.sender and "@" in self.target):
             raise ValueError(
@@ -709,13 +738,15 @@ class Hook(Block):
         )
         if stray is not None:
             raise ValueError(
-                "user and secret are names of environment variables, as SMTP_PASSWORD; the secret itself never stands in this file"
+                "user and secret are names of environment variables, as SMTP_PASSWORD; the "
+                "secret itself never stands in this file"
             )
         return self
 
 
 class Notify(Block):
-    "Who is told of decisions, by `continual notify` and on sealing: nobody, as long as there are no hooks."
+    """Who is told of decisions, by `continual notify` and on sealing: nobody, as long as there are
+    no hooks."""
 
     timeout: float = Field(10, gt=0, le=300, description="seconds that a hook may take")
     link: str | None = Field(
@@ -723,7 +754,8 @@ class Notify(Block):
     )
     hooks: tuple[Hook, ...] = Field(
         (),
-        description="each with kind, target, when (events, actions, answers, severities); see `continual notify --help`",
+        description="each with kind, target, when (events, actions, answers, severities); see "
+        "`continual notify --help`",
     )
 
 # %% ../../nbs/00_core/04_params.ipynb #ce1b99fb
@@ -732,12 +764,14 @@ class Backtest(Block):
 
     engine: str = Field(
         "loky",
-        description="where trainings run: loky, threading, multiprocessing; dask or ray for a cluster of your own",
+        description="where trainings run: loky, threading, multiprocessing; dask or ray for a "
+        "cluster of your own",
     )
     workers: int = Field(2, ge=-1, description="trainings at a time; -1 is all cores")
     scheduler: str | None = Field(
         None,
-        description="dask, ray: address of the cluster, as tcp://host:8786; null is one on this machine",
+        description="dask, ray: address of the cluster, as tcp://host:8786; null is one on this "
+        "machine",
     )
     review_windows: int = Field(
         0,
@@ -770,7 +804,8 @@ class Params(Block):
 
     @classmethod
     def load(cls, path: Path = Path("params.yaml")) -> "Params":
-        "Read and check params.yaml; the first thing that does not fit is named with its place and remedy."
+        """Read and check params.yaml; the first thing that does not fit is named with its place and
+        remedy."""
         try:
             text = Path(path).read_text()
         except (OSError, ValueError):
@@ -857,12 +892,18 @@ def duration(text: str) -> timedelta:
 def render(params: Params) -> str:
     "Spell the parameters as a commented params.yaml."
     lines = [
-        "# The levers of the loop. Only people edit this file; `continual status` says what a change makes stale."
+        "# The levers of the loop. Only people edit this file; `continual status` says what a "
+        "change makes stale."
     ]
     for name, field in type(params).model_fields.items():
         value = getattr(params, name)
         if isinstance(value, Block):
-            lines += ["", f"# {type(value).__doc__}", f"{name}:", *_lines(value, "  ")]
+            lines += [
+                "",
+                f"# {' '.join(type(value).__doc__.split())}",
+                f"{name}:",
+                *_lines(value, "  "),
+            ]
         else:
             lines += [_line(name, value, field.description, "")]
     return "\n".join(lines) + "\n"

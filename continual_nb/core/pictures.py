@@ -17,7 +17,7 @@ ORANGE = "#e07b39"  # a challenger, the unusual
 RED = "#c8453b"  # harm
 GREEN = "#2e9e6b"  # fine
 
-# %% ../../nbs/00_core/03_pictures.ipynb #a93dfc50
+# %% ../../nbs/00_core/03_pictures.ipynb #bf368485
 def axes(
     width: float = 7.2,  # inches
     height: float = 3.0,  # inches
@@ -41,7 +41,7 @@ def axes(
         ax.title.set_color(INK)
     return figure, made[0] if columns == 1 else made
 
-
+# %% ../../nbs/00_core/03_pictures.ipynb #a40b6c10
 def picture(
     figure,  # a matplotlib figure
     alt: str,  # what it says, in words
@@ -52,7 +52,7 @@ def picture(
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return Picture(buffer.getvalue(), alt, int(figure.get_figwidth() * 96))
 
-
+# %% ../../nbs/00_core/03_pictures.ipynb #a93dfc50
 def legend(
     ax,  # axes whose parts have labels
     columns: int = 4,  # keys side by side

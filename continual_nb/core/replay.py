@@ -22,7 +22,8 @@ def training_rows(
     until: pd.Timestamp,  # events from here on are left for evaluation
     mature_before: pd.Timestamp,  # labels of events from here on are too young
 ) -> pd.DataFrame:  # the rows taken, in time order, with a column `reason`
-    "Pick a recipe's training rows: labelled, mature, before the evaluation cohort; a large history is sampled, the newest window is kept whole."
+    """Pick a recipe's training rows: labelled, mature, before the evaluation cohort; a large
+    history is sampled, the newest window is kept whole."""
     able = rows[
         (rows["label"].notna() & (rows["event_time"] < min(until, mature_before))).to_numpy()
     ]

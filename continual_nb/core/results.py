@@ -22,7 +22,7 @@ MONTHS = (
     "January February March April May June July August September October November December".split()
 )
 
-# %% ../../nbs/00_core/02_results.ipynb #c65f702d
+# %% ../../nbs/00_core/02_results.ipynb #770bd4bf
 @dataclass(frozen=True)
 class Picture:
     "One figure as PNG bytes, with the sentence that replaces it for those who cannot see it."
@@ -37,7 +37,7 @@ class Picture:
             "image/png": {"alt": self.alt, "width": self.width}
         }
 
-
+# %% ../../nbs/00_core/02_results.ipynb #c65f702d
 @dataclass(frozen=True)
 class Table:
     "A small table with its caption; cells are text that is escaped when it is shown."
@@ -115,7 +115,8 @@ def folded(table: Table) -> str:
 def day(
     value: Any,  # ISO text or datetime; without a zone it is UTC
 ) -> str:
-    "Write a time as `1 April 2013`; the time of day follows where it is not midnight. UTC throughout."
+    """Write a time as `1 April 2013`; the time of day follows where it is not midnight. UTC
+    throughout."""
     if not value:
         return ""
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
@@ -161,7 +162,8 @@ class Result(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        "Read the result from its own file in `folder`; a file that does not fit the schema is named."
+        """Read the result from its own file in `folder`; a file that does not fit the schema is
+        named."""
         path = Path(folder) / cls.file
         if not path.exists():
             raise ContinualError(f"{path} is missing", "run `dvc repro`", code=5)

@@ -17,7 +17,7 @@ from .ingest import as_number, spelled
 from .models import Model, Predictions, predict
 from .params import Data, source_name
 
-# %% ../../nbs/00_core/17_serve.ipynb #ab858691
+# %% ../../nbs/00_core/17_serve.ipynb #fbd91e37
 @dataclass(frozen=True)
 class Answers:
     "What a model says of a table."
@@ -30,7 +30,7 @@ class Answers:
         "Rows with a problem."
         return int((self.table["problem"] != "").sum())
 
-
+# %% ../../nbs/00_core/17_serve.ipynb #ab858691
 def readable(
     raw: pd.DataFrame,  # the caller's table
     data: Data,
@@ -59,7 +59,9 @@ def readable(
                 if bad.any():
                     first = int(np.flatnonzero(bad.to_numpy())[0])
                     told.append(
-                        f"{source_name(name)}: {int(bad.sum()):,} values are {what}, as {str(column.iloc[first])[:40]!r} in row {first + 1}; they count as missing"
+                        f"{source_name(name)}: {int(bad.sum()):,} values are {what}, as "
+                        f"{str(column.iloc[first])[:40]!r} in row {first + 1}; they count as "
+                        "missing"
                     )
                     wrong = wrong.where(~bad, wrong + f"{source_name(name)} is {what}; ")
             values = values.where(np.isfinite(values))
@@ -68,7 +70,9 @@ def readable(
     empty = frame.isna().all(axis=1)
     if empty.any():
         told.append(
-            f"{int(empty.sum()):,} rows have no value at all, the first is row {int(np.flatnonzero(empty.to_numpy())[0]) + 1}; the answer is what the model says of nothing"
+            f"{int(empty.sum()):,} rows have no value at all, the first is row "
+            f"{int(np.flatnonzero(empty.to_numpy())[0]) + 1}; the answer is what the model says "
+            "of nothing"
         )
     return (
         frame,
@@ -76,7 +80,7 @@ def readable(
         tuple(told),
     )
 
-# %% ../../nbs/00_core/17_serve.ipynb #7a2f009d
+# %% ../../nbs/00_core/17_serve.ipynb #e25f2ce0
 def serve(model: Model, raw: pd.DataFrame, data: Data) -> Answers:
     "Answer for every row of a table."
     raw = raw.reset_index(drop=True)
@@ -93,16 +97,18 @@ def serve(model: Model, raw: pd.DataFrame, data: Data) -> Answers:
     if not whole.all():
         first = int(np.flatnonzero(~whole)[0]) + 1
         told += (
-            f"{int((~whole).sum()):,} rows have missing values, which this model does not take: they get no answer, the first is row {first}",
+            f"{int((~whole).sum()):,} rows have missing values, which this model does not take: "
+            f"they get no answer, the first is row {first}",
         )
         wrong = wrong.where(
             whole, wrong.where(wrong == "", wrong + "; ") + "the model takes no missing values"
         )
     return Answers(table.assign(problem=wrong.to_numpy(dtype=object)), told)
 
-
+# %% ../../nbs/00_core/17_serve.ipynb #976a0625
 def _asked(model: Model, frame: pd.DataFrame, data: Data) -> tuple[Predictions, np.ndarray]:
-    "Ask the model; one that takes no missing values is asked only of the rows that have none. Returns which rows were asked."
+    """Ask the model; one that takes no missing values is asked only of the rows that have none.
+    Returns which rows were asked."""
     try:
         return predict(model, frame, data), np.ones(len(frame), bool)
     except ValueError:
@@ -111,7 +117,7 @@ def _asked(model: Model, frame: pd.DataFrame, data: Data) -> tuple[Predictions, 
             raise
         return predict(model, frame[whole].reset_index(drop=True), data), whole
 
-
+# %% ../../nbs/00_core/17_serve.ipynb #7a2f009d
 def _unseen(model: Model, frame: pd.DataFrame, data: Data) -> tuple[str, ...]:
     "Say which categories the model has not met, where it says which ones it has."
     steps = getattr(model.pipeline, "named_steps", {})
@@ -127,7 +133,8 @@ def _unseen(model: Model, frame: pd.DataFrame, data: Data) -> tuple[str, ...]:
         new = new[~new.isin([str(level) for level in met[name]])]
         if len(new):
             told.append(
-                f"{source_name(name)}: {len(new):,} rows have a value that the model never met, as {new.iloc[0][:40]!r} in row {int(new.index[0]) + 1}"
+                f"{source_name(name)}: {len(new):,} rows have a value that the model never met, "
+                f"as {new.iloc[0][:40]!r} in row {int(new.index[0]) + 1}"
             )
     return tuple(sorted(told))
 

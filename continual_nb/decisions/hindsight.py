@@ -20,7 +20,8 @@ Verdict = Literal["right", "wrong", "cannot tell", "too early"]
 
 # %% ../../nbs/60_decisions/03_hindsight.ipynb #6fbb1fe5
 def by_iteration(ledger: tuple[Entry, ...]) -> list[dict[str, Entry]]:
-    "Group entries: iteration -> kind -> entry, in order; iterations without a decision are left out."
+    """Group entries: iteration -> kind -> entry, in order; iterations without a decision are left
+    out."""
     made: dict[int, dict[str, Entry]] = {}
     for entry in ledger:
         if entry["kind"] != "feedback":
@@ -33,15 +34,17 @@ def by_iteration(ledger: tuple[Entry, ...]) -> list[dict[str, Entry]]:
 
 
 def pairs(turn: dict[str, Entry]) -> dict[str, tuple[float, float]]:
-    "Paired losses of one iteration against its champion: ghost -> (loss of the ghost beyond the champion's, standard error)."
+    """Paired losses of one iteration against its champion: ghost -> (loss of the ghost beyond the
+    champion's, standard error)."""
     found = turn["evaluation"].get("ghosts") or []
     return {
         g["challenger"]: (-g["gain"], g.get("se") or 0.0) for g in found if g["gain"] is not None
     }
 
-# %% ../../nbs/60_decisions/03_hindsight.ipynb #d6a4351a
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #08d03db4
 def difference(turn: dict[str, Entry], old: str, new: str) -> tuple[float, float] | None:
-    "Loss of `old` beyond that of `new` in one iteration, with its standard error; None where one of them was not scored."
+    """Loss of `old` beyond that of `new` in one iteration, with its standard error; None where one
+    of them was not scored."""
     champion, scored = turn["decision"]["previous"], pairs(turn)
     known = {**scored, champion: (0.0, 0.0)}
     if old not in known or new not in known:
@@ -49,11 +52,12 @@ def difference(turn: dict[str, Entry], old: str, new: str) -> tuple[float, float
     (a, sa), (b, sb) = known[old], known[new]
     return a - b, sa + sb
 
-
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #d6a4351a
 def brought(
     turns: list[dict[str, Entry]], at: int, old: str, new: str
 ) -> tuple[float, float, int] | None:
-    "Realised gain per event of a change made in turn `at`: mean, standard error, rows; None while no later cohort has come."
+    """Realised gain per event of a change made in turn `at`: mean, standard error, rows; None while
+    no later cohort has come."""
     chosen_on, found = turns[at]["evaluation"].get("cohort"), {}
     for turn in turns[at + 1 :]:
         cohort, both = turn["evaluation"].get("cohort"), difference(turn, old, new)
@@ -68,7 +72,7 @@ def brought(
         rows,
     )
 
-# %% ../../nbs/60_decisions/03_hindsight.ipynb #00fa075e
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #30fb38af
 class Looked(Result):
     "One earlier decision and what became of it."
 
@@ -86,7 +90,7 @@ class Looked(Result):
     because: str = ""
     overruled: str = ""  # who steered the policy, and from what to what
 
-
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #00fa075e
 def _change(turns, at: int) -> dict:
     "Score a promotion or a rollback."
     turn = turns[at]
@@ -120,12 +124,14 @@ def _change(turns, at: int) -> dict:
         "realised": number(gain),
         "realised_se": number(se),
         "verdict": verdict,
-        "because": f"on {rows:,} later events the new model saved {gain:.4f} per event (±{1.96 * se:.4f})",
+        "because": f"on {rows:,} later events the new model saved {gain:.4f} per event "
+        f"(±{1.96 * se:.4f})",
     }
 
-# %% ../../nbs/60_decisions/03_hindsight.ipynb #a6645442
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #0f622f39
 def _wait(turns, at: int, params: Params) -> dict:
-    "Score a decision to change nothing: what the next windows cost beyond the accepted skill, until somebody acted or the horizon ended."
+    """Score a decision to change nothing: what the next windows cost beyond the accepted skill,
+    until somebody acted or the horizon ended."""
     horizon, price, cost, spent, seen = (
         params.decide.horizon,
         params.decide.costs.loss,
@@ -151,10 +157,11 @@ def _wait(turns, at: int, params: Params) -> dict:
     return {
         "realised": number(spent),
         "verdict": verdict,
-        "because": f"in {seen} later windows the loss that is certain cost {spent:,.0f}; an update costs {cost:,.0f}",
+        "because": f"in {seen} later windows the loss that is certain cost {spent:,.0f}; an "
+        f"update costs {cost:,.0f}",
     }
 
-
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #a6645442
 def scored(ledger: tuple[Entry, ...], params: Params) -> tuple[Looked, ...]:
     "Score every decision by what is known now."
     turns, made = by_iteration(ledger), []
@@ -188,7 +195,7 @@ def scored(ledger: tuple[Entry, ...], params: Params) -> tuple[Looked, ...]:
         )
     return tuple(made)
 
-# %% ../../nbs/60_decisions/03_hindsight.ipynb #f16faec7
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #bd00cc74
 class Alerts(Result):
     "How one kind of alert has done."
 
@@ -199,9 +206,10 @@ class Alerts(Result):
     low: float  # precision: limits of the 90 % interval (Jeffreys)
     high: float
 
-
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #655d7dae
 def certain_harm(turn: dict[str, Entry]) -> bool | None:
-    "Whether the champion certainly cost more than accepted in this window; None where it is not known."
+    """Whether the champion certainly cost more than accepted in this window; None where it is not
+    known."""
     low = turn["seen"].get("excess_low")
     return None if low is None else low > 0
 
@@ -211,7 +219,7 @@ def _interval(right: int, wrong: int) -> tuple[float, float]:
 
     return tuple(number(float(q)) for q in beta.ppf((0.05, 0.95), right + 0.5, wrong + 0.5))
 
-
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #f16faec7
 def alerts(ledger: tuple[Entry, ...], horizon: int) -> tuple[Alerts, ...]:
     "Score alerts by kind; an alert about the loss itself is judged like any other."
     turns, counted = by_iteration(ledger), {}
@@ -242,7 +250,8 @@ def alerts(ledger: tuple[Entry, ...], horizon: int) -> tuple[Alerts, ...]:
 
 # %% ../../nbs/60_decisions/03_hindsight.ipynb #25e96272
 def missed(ledger: tuple[Entry, ...]) -> tuple[int, int, float | None]:
-    "Windows of certain harm; of these without a single alert that asks for a look; windows from the first of a run of harm until somebody changed the model (median)."
+    """Windows of certain harm; of these without a single alert that asks for a look; windows from
+    the first of a run of harm until somebody changed the model (median)."""
     turns, harm, silent, delays, since = by_iteration(ledger), 0, 0, [], None
     for at, turn in enumerate(turns):
         if certain_harm(turn):
@@ -259,7 +268,7 @@ def missed(ledger: tuple[Entry, ...]) -> tuple[int, int, float | None]:
     ordered = sorted(delays)
     return harm, silent, number(float(ordered[len(ordered) // 2])) if ordered else None
 
-# %% ../../nbs/60_decisions/03_hindsight.ipynb #c4299c3a
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #37267219
 PRIOR = (
     0.7,
     0.3,
@@ -277,9 +286,10 @@ class Correction(Result):
     proposed: float
     because: str
 
-
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #a79d1a2d
 def slope(looked: tuple[Looked, ...]) -> tuple[float, float, int]:
-    "Posterior mean and standard deviation of realised over promised gain, and the number of changes that it rests on."
+    """Posterior mean and standard deviation of realised over promised gain, and the number of
+    changes that it rests on."""
     known = [
         one for one in looked if one.did == "change" and one.promised and one.realised is not None
     ]
@@ -292,7 +302,7 @@ def slope(looked: tuple[Looked, ...]) -> tuple[float, float, int]:
         )
     return total / weight, weight**-0.5, len(known)
 
-
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #c4299c3a
 def corrections(ledger: tuple[Entry, ...], params: Params) -> tuple[Correction, ...]:
     "Propose what experience speaks for."
     made, (b, sd, n) = [], slope(scored(ledger, params))
@@ -303,7 +313,8 @@ def corrections(ledger: tuple[Entry, ...], params: Params) -> tuple[Correction, 
                 key="decide.shrink",
                 now=params.decide.shrink,
                 proposed=proposed,
-                because=f"{n} changes brought {b:.2f} ± {sd:.2f} of what the comparison had promised",
+                because=f"{n} changes brought {b:.2f} ± {sd:.2f} of what the comparison had "
+                "promised",
             )
         )
     for kind in alerts(ledger, params.decide.horizon):
@@ -318,12 +329,13 @@ def corrections(ledger: tuple[Entry, ...], params: Params) -> tuple[Correction, 
                         key="monitor.min_effect",
                         now=params.monitor.min_effect,
                         proposed=proposed,
-                        because=f"{kind.right} of {judged} alerts of the kind “{kind.kind}” were followed by harm",
+                        because=f"{kind.right} of {judged} alerts of the kind “{kind.kind}” were "
+                        "followed by harm",
                     )
                 )
     return tuple(made)
 
-# %% ../../nbs/60_decisions/03_hindsight.ipynb #4f5357bc
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #b0a0a683
 class Hindsight(Result):
     "What became of earlier decisions."
 
@@ -346,11 +358,22 @@ class Hindsight(Result):
             v: sum(d.verdict == v for d in self.decisions)
             for v in ("right", "wrong", "cannot tell", "too early")
         }
-        lead = f"Of {len(self.decisions)} decisions so far {said['right']} were right in hindsight and {said['wrong']} wrong; {said['cannot tell'] + said['too early']} cannot be judged yet."
+        lead = (
+            f"Of {len(self.decisions)} decisions so far {said['right']} were right in "
+            f"hindsight and {said['wrong']} wrong; {said['cannot tell'] + said['too early']} "
+            "cannot be judged yet."
+        )
         if self.measured:
-            lead += f" {'One change' if self.measured == 1 else f'{self.measured} changes'} brought {self.slope:.0%} of what was promised (give or take {self.slope_sd:.0%})."
+            lead += (
+                f" {'One change' if self.measured == 1 else f'{self.measured} changes'} "
+                f"brought {self.slope:.0%} of what was promised (give or take "
+                f"{self.slope_sd:.0%})."
+            )
         if self.harm:
-            lead += f" In {self.harm} windows the model certainly did harm; {self.silent} of them raised no alert."
+            lead += (
+                f" In {self.harm} windows the model certainly did harm; {self.silent} of "
+                "them raised no alert."
+            )
         spell = lambda v: "" if v is None else f"{v:.4g}".replace("-", "\N{MINUS SIGN}")
         rows = tuple(
             (
@@ -475,12 +498,13 @@ class Hindsight(Result):
         )
         return picture(
             figure,
-            f"Promised and realised gains of {len(known)} changes, with 95 % intervals; the dashed line is what was promised, the other one {self.slope:.0%} of it. {said}.".replace(
-                " -", " \N{MINUS SIGN}"
-            ),
+            (
+                f"Promised and realised gains of {len(known)} changes, with 95 % intervals; the "
+                f"dashed line is what was promised, the other one {self.slope:.0%} of it. {said}."
+            ).replace(" -", " \N{MINUS SIGN}"),
         )
 
-
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #4f5357bc
 def hindsight(ledger: tuple[Entry, ...], params: Params) -> Hindsight:
     "Look back."
     found, (b, sd, n), (harm, silent, delay) = (

@@ -26,7 +26,7 @@ from ..monitoring.result import Monitoring
 from ..policy.result import Proposal
 from ..training.cards import Card, Training
 
-# %% ../../nbs/60_decisions/08_promote.ipynb #42ee7e90
+# %% ../../nbs/60_decisions/08_promote.ipynb #153f022e
 def _worth(
     proposal: Proposal,
     evaluation: Evaluation,
@@ -38,9 +38,16 @@ def _worth(
     pairs = evaluation.ghosts if recommendation.do == "rollback" else evaluation.comparisons
     pair = next((c for c in pairs if c.challenger == recommendation.model), None)
     if recommendation.do == "refresh":
-        return f"It saves nobody's money by itself: alarms about what has long been known fall silent, and new ones are heard again. It costs a review, {params.costs.review:,.0f}."
+        return (
+            "It saves nobody's money by itself: alarms about what has long been known fall "
+            "silent, and new ones are heard again. It costs a review, "
+            f"{params.costs.review:,.0f}."
+        )
     if recommendation.do == "keep" and proposal.means == "label more":
-        return f"The {proposal.labels:,} labels cost about {proposal.cost:,.0f}; they save an update that is not needed, or one that comes too late."
+        return (
+            f"The {proposal.labels:,} labels cost about {proposal.cost:,.0f}; they save an "
+            "update that is not needed, or one that comes too late."
+        )
     if recommendation.do == "keep":
         tried = max(evaluation.comparisons, key=lambda c: c.overall.gain or 0, default=None)
         if tried is None or tried.overall.gain is None:
@@ -48,12 +55,22 @@ def _worth(
         best = f"The best model that was tried would save {_money(tried.overall, params, events)}"
         if tried.overall.gain <= 0:
             return "Nothing changes; no model that was tried would save anything."
-        return f"{best}; that is {'not proven' if tried.overall.low is None or tried.overall.low <= 0 else 'less than an update needs, or it failed another test'}."
+        unproven = tried.overall.low is None or tried.overall.low <= 0
+        return f"{best}; that is " + (
+            "not proven." if unproven else "less than an update needs, or it failed another test."
+        )
     if pair is None or pair.overall.gain is None:
-        return "There is no present model to compare with, so the worth of a first one is not estimated."
-    return f"It would save {_money(pair.overall, params, events)} against the present model; {'a correction' if proposal.means == RECALIBRATE else 'an update'} costs about {params.costs.correction if proposal.means == RECALIBRATE else params.costs.change:,.0f}."
+        return (
+            "There is no present model to compare with, so the worth of a first one is not "
+            "estimated."
+        )
+    return (
+        f"It would save {_money(pair.overall, params, events)} against the present model; "
+        f"{'a correction' if proposal.means == RECALIBRATE else 'an update'} costs about "
+        f"{params.costs.correction if proposal.means == RECALIBRATE else params.costs.change:,.0f}."
+    )
 
-
+# %% ../../nbs/60_decisions/08_promote.ipynb #42ee7e90
 def _money(delta, params: Decide, events: int) -> str:
     scale = events * params.costs.loss * params.shrink  # what promises have been worth so far
     spread = (
@@ -65,7 +82,7 @@ def _money(delta, params: Decide, events: int) -> str:
         "-", "\N{MINUS SIGN}"
     )
 
-# %% ../../nbs/60_decisions/08_promote.ipynb #e7b85b75
+# %% ../../nbs/60_decisions/08_promote.ipynb #2a57fdc0
 def _verdict(
     recommendation: Recommendation, decision: Decision, stale: tuple[str, ...], refused: str
 ) -> tuple[str, str, str]:
@@ -80,7 +97,8 @@ def _verdict(
     if stale:
         return (
             "stale",
-            f"{who} decided on other evidence than what is here now ({', '.join(stale)} changed). Proposed: {_lower(what)}",
+            f"{who} decided on other evidence than what is here now ({', '.join(stale)} "
+            f"changed). Proposed: {_lower(what)}",
             "Look again and sign again. Until then everything stays as it is.",
         )
     if refused:
@@ -98,7 +116,8 @@ def _verdict(
     if decision.verdict == "reject":
         return (
             "kept",
-            f"{who} rejected the proposal, and everything stays as it is. The proposal was to {_lower(what)}",
+            f"{who} rejected the proposal, and everything stays as it is. The proposal was to "
+            f"{_lower(what)}",
             "",
         )
     done = {
@@ -107,13 +126,10 @@ def _verdict(
         "refresh": "refreshed",
         "keep": "kept",
     }[recommendation.do]
-    return (
-        done,
-        f"Approved {'automatically, within the written mandate' if decision.automatic else f'by {who}'}: {_lower(what)}",
-        "",
-    )
+    approver = "automatically, within the written mandate" if decision.automatic else f"by {who}"
+    return (done, f"Approved {approver}: {_lower(what)}", "")
 
-
+# %% ../../nbs/60_decisions/08_promote.ipynb #b8cf6a06
 def may_not_sign(
     decision: Decision,
     advice: Recommendation,
@@ -139,7 +155,7 @@ def may_not_sign(
         )
     return "" if decision.by.strip() and decision.reason.strip() else "it lacks a name or a reason"
 
-
+# %% ../../nbs/60_decisions/08_promote.ipynb #e7b85b75
 def _lower(sentence: str) -> str:
     "A sentence as it stands within another one."
     return sentence[0].lower() + sentence[1:]
@@ -225,9 +241,10 @@ def promote(
         ),
     ).sealed()
 
-# %% ../../nbs/60_decisions/08_promote.ipynb #d0838530
+# %% ../../nbs/60_decisions/08_promote.ipynb #fa232785
 def _debt(proposal: Proposal, evaluation: Evaluation, params: Decide, events: int) -> float:
-    "Money lost to staleness: estimated as long as nothing better is known, measured once challengers were compared."
+    """Money lost to staleness: estimated as long as nothing better is known, measured once
+    challengers were compared."""
     gains = [
         c.overall.gain
         for c in evaluation.comparisons
@@ -235,7 +252,7 @@ def _debt(proposal: Proposal, evaluation: Evaluation, params: Decide, events: in
     ]
     return number(max(0.0, *gains) * events * params.costs.loss) if gains else number(proposal.debt)
 
-
+# %% ../../nbs/60_decisions/08_promote.ipynb #ef8cda58
 def _bookkeeping(state, moment, ingested, monitoring, evaluation, champion, changed, debt) -> State:
     "Move the parts of the state that every iteration moves."
     kept = {champion, *(c.hash for c in state.card.champions)}
@@ -282,7 +299,7 @@ def _bookkeeping(state, moment, ingested, monitoring, evaluation, champion, chan
         memory=monitoring.memory,
     )
 
-
+# %% ../../nbs/60_decisions/08_promote.ipynb #d0838530
 def _with_champion(after, moment, hash_, training, evaluation, models, reference) -> State:
     "Put a promoted challenger in place, with the reference on which it was accepted."
     card: Card = next(c for c in training.challengers if c.hash == hash_)
@@ -324,7 +341,8 @@ def _tries(ledger, recipes: int) -> int:
 
 
 def _open_questions(evaluation: Evaluation) -> tuple[str, ...]:
-    "Name what no gate could look at; what a gate found, also that it is not proven, is a result and no gap."
+    """Name what no gate could look at; what a gate found, also that it is not proven, is a result
+    and no gap."""
     blind = [
         gate
         for gates in evaluation.gates.values()
@@ -340,7 +358,8 @@ def _open_questions(evaluation: Evaluation) -> tuple[str, ...]:
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #d04a01df
 def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, changed: bool) -> dict:
-    "What an evaluation leaves in the ledger: paired gains of challengers and ghosts, how good a fresh model is, and what is owed."
+    """What an evaluation leaves in the ledger: paired gains of challengers and ghosts, how good a
+    fresh model is, and what is owed."""
     spelled = lambda c: {
         "challenger": c.challenger,
         "recipe": c.recipe,
@@ -378,7 +397,7 @@ def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, cha
         else 0.0,
     }
 
-# %% ../../nbs/60_decisions/08_promote.ipynb #0d638e73
+# %% ../../nbs/60_decisions/08_promote.ipynb #61db2ef2
 def _listened(ledger, moment, feedback):
     "Append the feedback that the ledger does not hold yet."
     known = sum(entry["kind"] == "feedback" for entry in ledger)
@@ -397,7 +416,7 @@ def _listened(ledger, moment, feedback):
         )
     return ledger
 
-
+# %% ../../nbs/60_decisions/08_promote.ipynb #0d638e73
 def _entries(params, ledger, moment, ingested, monitoring, proposal, evaluation, outcome, decision):
     "Append what was seen, proposed, found and decided to the ledger."
     about = {"iteration": moment.number, "window": moment.window.name if moment.window else None}

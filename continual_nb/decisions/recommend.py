@@ -17,17 +17,22 @@ from .signoff import AUTOMATIC, Decision
 from ..evaluation.result import Evaluation
 from ..policy.result import Proposal
 
-# %% ../../nbs/60_decisions/02_recommend.ipynb #e1f1b86e
+# %% ../../nbs/60_decisions/02_recommend.ipynb #bde98a1f
 KEEP = {
     "none": "Keep the present model.",
     "look": "Keep the present model, and have a person look at what was found.",
     "mend the data": "Keep the present model, and mend the data first.",
     "first model": "Keep the present model.",
-    "retrain": "Keep the present model: an update was tried, and no new model is proven to be good enough.",
-    "recalibrate": "Keep the present model as it is: correcting its answers was tried, and is not proven to be better; a new training is the next step.",
-    "label more": "Keep the present model for now, and have people label the events on the queue: their labels would tell whether it has become worse.",
-    "refresh reference": "Keep the present model and its reference: there are not enough labels yet for a new one.",
-    "earlier champion": "Keep the present model: the newest window does not confirm that an earlier one is better.",
+    "retrain": "Keep the present model: an update was tried, and no new model is proven to be "
+    "good enough.",
+    "recalibrate": "Keep the present model as it is: correcting its answers was tried, and is "
+    "not proven to be better; a new training is the next step.",
+    "label more": "Keep the present model for now, and have people label the events on the "
+    "queue: their labels would tell whether it has become worse.",
+    "refresh reference": "Keep the present model and its reference: there are not enough labels "
+    "yet for a new one.",
+    "earlier champion": "Keep the present model: the newest window does not confirm that an "
+    "earlier one is better.",
 }  # means of the proposal -> what keeping the champion means then
 
 
@@ -38,7 +43,7 @@ class Recommendation(Result):
     model: str | None  # hash of the model that would be champion; None: there is none
     sentence: str
 
-
+# %% ../../nbs/60_decisions/02_recommend.ipynb #9b8c8e73
 def model_names(
     models,  # cards of challengers, and champions of the state
 ) -> dict[str, str]:  # hash -> words
@@ -56,7 +61,7 @@ def model_names(
 
     return {m.hash: told(m) for m in models}
 
-
+# %% ../../nbs/60_decisions/02_recommend.ipynb #e1f1b86e
 def recommend(
     proposal: Proposal,
     evaluation: Evaluation,
@@ -80,7 +85,8 @@ def recommend(
         return Recommendation(
             do="keep",
             model=champion,
-            sentence="Keep the present model: the newest window does not confirm that an earlier one is better.",
+            sentence="Keep the present model: the newest window does not confirm that an earlier "
+            "one is better.",
         )
     if evaluation.answer == "promote" and evaluation.candidate:
         place = "in the place of the present one" if champion else "in place as the first one"
@@ -93,7 +99,8 @@ def recommend(
         return Recommendation(
             do="refresh",
             model=champion,
-            sentence="Measure drift from now on against the newest windows; the model stays as it is.",
+            sentence="Measure drift from now on against the newest windows; the model stays as "
+            "it is.",
         )
     if champion is None:
         return Recommendation(
@@ -111,7 +118,9 @@ def automatic(
     evidence: dict[str, str],  # file -> sha256
     as_of: str,  # ISO: the automatic signer's time is the moment of looking
     trusted: frozenset[str]
-    | None = None,  # kinds of action that the record allows (decisions.trust.trusted); None: the written mandate alone holds
+    # kinds of action that the record allows (decisions.trust.trusted); None: the written mandate
+    # alone holds
+    | None = None,
 ) -> Decision:
     "Sign within the mandate; outside it keep the champion and leave the question to a person."
     written = {

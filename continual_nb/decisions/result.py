@@ -53,7 +53,10 @@ class Outcome(Result):
             ("model before", named(self.previous)),
             ("model after", "the same" if self.champion == self.previous else named(self.champion)),
         )
-        bound = f"The decision is bound to {len(self.evidence)} files by their hashes (see Provenance): one changed byte makes it stale."
+        bound = (
+            f"The decision is bound to {len(self.evidence)} files by their hashes (see "
+            "Provenance): one changed byte makes it stale."
+        )
         how = (
             " Sign with `continual sign`, with `desk()` in JupyterLab, or in data/decision.yaml."
             if self.answer in ("pending", "stale")

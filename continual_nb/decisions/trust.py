@@ -16,7 +16,7 @@ from ..core.pictures import BLUE, ORANGE, QUIET, axes, picture
 from ..core.results import Result, Section, Table
 from .hindsight import Entry, Looked, alerts, by_iteration, missed, scored
 
-# %% ../../nbs/60_decisions/04_trust.ipynb #7a19de88
+# %% ../../nbs/60_decisions/04_trust.ipynb #fb97687b
 Level = Literal["observe", "propose", "pre-approved", "shadow", "automatic"]
 LEVELS = (
     "observe",
@@ -40,9 +40,10 @@ def sureness(right: int, wrong: int, share: float) -> float:
 
     return float(1 - betainc(1 + right, 1 + wrong, share))
 
-
+# %% ../../nbs/60_decisions/04_trust.ipynb #ced33d13
 def level_of(right: int, wrong: int) -> Level:
-    "Find the level that a record has earned; more wrong than right, twice over, is back to looking only."
+    """Find the level that a record has earned; more wrong than right, twice over, is back to
+    looking only."""
     if wrong >= 2 and wrong > right:
         return "observe"
     return next(
@@ -50,13 +51,13 @@ def level_of(right: int, wrong: int) -> Level:
         "propose",
     )
 
-
+# %% ../../nbs/60_decisions/04_trust.ipynb #7a19de88
 def needed(level: Level, right: int, wrong: int) -> int:
     "Count the clean decisions that are missing for a level."
     share = dict(STEPS)[level]
     return next(k for k in range(10_000) if sureness(right + k, wrong, share) >= SURE)
 
-# %% ../../nbs/60_decisions/04_trust.ipynb #1f647f05
+# %% ../../nbs/60_decisions/04_trust.ipynb #495d9ac8
 class Standing(Result):
     "What one kind of action has earned."
 
@@ -67,7 +68,7 @@ class Standing(Result):
     missing: int  # clean decisions until automatic
     because: str
 
-
+# %% ../../nbs/60_decisions/04_trust.ipynb #1f647f05
 def standing(looked: tuple[Looked, ...]) -> tuple[Standing, ...]:
     "Count each kind's record; harm done by anybody, the automatic signer included, begins it anew."
     made = []
@@ -112,7 +113,8 @@ def left_to_people(params: Params, iteration: int) -> bool:
 
 
 def trusted(ledger: tuple[Entry, ...], params: Params, iteration: int) -> frozenset[str] | None:
-    "Kinds of action that the automatic signer may sign by what they have earned; None: the written mandate alone holds."
+    """Kinds of action that the automatic signer may sign by what they have earned; None: the
+    written mandate alone holds."""
     if params.promote.mandate.trust == "written":
         return None
     if left_to_people(params, iteration):
@@ -121,7 +123,7 @@ def trusted(ledger: tuple[Entry, ...], params: Params, iteration: int) -> frozen
         one.kind for one in standing(scored(ledger, params)) if one.level == "automatic"
     )
 
-# %% ../../nbs/60_decisions/04_trust.ipynb #bb8a0967
+# %% ../../nbs/60_decisions/04_trust.ipynb #876bea76
 RECENT = 12  # iterations, and changes, that the score looks at
 
 
@@ -132,7 +134,7 @@ class Link(Result):
     value: float  # 0 to 1
     because: str
 
-
+# %% ../../nbs/60_decisions/04_trust.ipynb #50a6e4b9
 def _share(name: str, good: int, of: int, said: str) -> Link:
     return Link(
         name=name,
@@ -140,9 +142,10 @@ def _share(name: str, good: int, of: int, said: str) -> Link:
         because=said.format(good=good, of=of, bad=of - good) if of else "nothing to judge yet",
     )
 
-
+# %% ../../nbs/60_decisions/04_trust.ipynb #bb8a0967
 def blind(turns: list[dict[str, Entry]]) -> tuple[int, int]:
-    "Signatures of people, and those that were given without looking: no page, under a minute, or a reason that was given twice before."
+    """Signatures of people, and those that were given without looking: no page, under a minute, or
+    a reason that was given twice before."""
     reasons: dict[str, int] = {}
     people = unseen = 0
     for turn in turns:
@@ -157,7 +160,7 @@ def blind(turns: list[dict[str, Entry]]) -> tuple[int, int]:
         )
     return people, unseen
 
-# %% ../../nbs/60_decisions/04_trust.ipynb #1708b71b
+# %% ../../nbs/60_decisions/04_trust.ipynb #58d08b6c
 def links(ledger: tuple[Entry, ...], params: Params) -> tuple[Link, ...]:
     "Measure every link by what is known now."
     turns, looked = by_iteration(ledger)[-RECENT:], scored(ledger, params)
@@ -204,7 +207,8 @@ def links(ledger: tuple[Entry, ...], params: Params) -> tuple[Link, ...]:
             "people look before they sign",
             people - unseen,
             people,
-            "{bad} of {of} signatures were given without looking (no page, under a minute, or the same words again)",
+            "{bad} of {of} signatures were given without looking (no page, under a minute, or "
+            "the same words again)",
         ),
         _share(
             "the model is measured",
@@ -214,7 +218,7 @@ def links(ledger: tuple[Entry, ...], params: Params) -> tuple[Link, ...]:
         ),
     )
 
-
+# %% ../../nbs/60_decisions/04_trust.ipynb #1708b71b
 def score_of(chain: tuple[Link, ...]) -> float:
     "Geometric mean of the links, 0 to 100."
     return number(100 * math.exp(sum(math.log(link.value) for link in chain) / len(chain)))

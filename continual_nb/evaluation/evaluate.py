@@ -57,7 +57,7 @@ def _scores(
         )
     return said, scores, unchecked
 
-# %% ../../nbs/50_evaluation/04_evaluate.ipynb #767e90ff
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #492a4433
 def _gates(
     data: Data,
     settings: Evaluate,
@@ -76,7 +76,7 @@ def _gates(
         gates.append(no_group_harmed(comparison, settings))
     return tuple(gates)
 
-
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #767e90ff
 def _decided(
     gates: dict[str, tuple[GateResult, ...]],
     recipes: dict[str, str],
@@ -116,7 +116,8 @@ def evaluate(
     training: Training,  # cards of the challengers
     challengers: Mapping[str, Model],  # hash -> challenger
     skip: str | None = None,  # why there is nothing to decide; None decides
-    profiled: bool = False,  # whether the champion's predictions are to be profiled anew, for a new reference
+    # whether the champion's predictions are to be profiled anew, for a new reference
+    profiled: bool = False,
 ) -> Evaluation:
     "Score every model, put every challenger through the gates, and name the candidate."
     rows = rows[rows["label"].notna()].reset_index(drop=True)
@@ -166,7 +167,7 @@ def evaluate(
         unchecked=tuple(unchecked),
     )
 
-# %% ../../nbs/50_evaluation/04_evaluate.ipynb #e74de474
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #623711d5
 def _compared(
     data: Data,
     rows: pd.DataFrame,
@@ -193,14 +194,14 @@ def _compared(
     old = tuple(against(key, FORMER, alone) for key in former if key in said)
     return old, tuple(against(key, recipe, shared) for key, recipe in recipes.items())
 
-
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #b86df37e
 def _span(rows: pd.DataFrame) -> dict:
     "Say which rows decide."
     first, last = rows["event_time"].min().isoformat(), rows["event_time"].max().isoformat()
     window = str(rows["window"].iloc[-1])
     return {"window": window, "rows": len(rows), "evaluated_from": first, "evaluated_until": last}
 
-
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #e74de474
 def _lag(cards: list, candidate: str | None, as_of: pd.Timestamp) -> float | None:
     "Days from the newest training event (of the candidate, else of any challenger) to the as-of."
     ends = [pd.Timestamp(card.trained_until) for card in cards if candidate in (None, card.hash)]
@@ -214,7 +215,8 @@ def _profiles(
     said: dict[str, Predictions],
     models: list[str],
 ) -> dict[str, ColumnProfile]:
-    "Profile what each model predicts: the reference of prediction drift, should it be promoted, or the reference be replaced."
+    """Profile what each model predicts: the reference of prediction drift, should it be promoted,
+    or the reference be replaced."""
     made = {}
     for key in models:
         score = said[key].score(data)

@@ -20,7 +20,7 @@ from .paired import Comparison, Delta, difference
 
 SHOWN = 3  # groups that a sentence names before it counts the rest
 
-# %% ../../nbs/50_evaluation/02_gates.ipynb #d856c0af
+# %% ../../nbs/50_evaluation/02_gates.ipynb #234ad628
 class GateResult(Result):
     "What one gate says of one challenger."
 
@@ -29,7 +29,7 @@ class GateResult(Result):
     reason: str  # a sentence that a stakeholder can read
     needed: bool = True  # False: it blocks only when it fails, not when it cannot see
 
-
+# %% ../../nbs/50_evaluation/02_gates.ipynb #fc5df4ed
 def spell(
     value: float | None,  # a loss or a gain per event
 ) -> str:
@@ -41,7 +41,7 @@ def spell_gain(delta: Delta) -> str:
     "Spell a gain with its interval."
     return f"{spell(delta.gain)} (between {spell(delta.low)} and {spell(delta.high)})"
 
-
+# %% ../../nbs/50_evaluation/02_gates.ipynb #d856c0af
 def listed(
     names: list[str],  # groups
 ) -> str:
@@ -72,14 +72,18 @@ def better_than_base_rate(
     confidence: float,  # of the interval
     needed: bool = True,  # False where a champion is in place: then only a proven failure blocks
 ) -> GateResult:
-    "Ask for a loss below that of a constant answer; a base rate that only the evaluation rows know would be hindsight."
+    """Ask for a loss below that of a constant answer; a base rate that only the evaluation rows
+    know would be hindsight."""
     name, label = "better than a constant answer", rows["label"]
     if label.nunique() < 2:
         reason = "All labels are equal: a constant answer is perfect, and nothing can be compared."
         return GateResult(name=name, verdict="not enough data", reason=reason)
     gains = baseline_losses(data, label, constant) - losses(data, label, challenger)
     delta = difference("all", gains, days(rows), confidence)
-    around = f"against always answering the base rate it was trained on it saves a loss per event of {spell_gain(delta)}."
+    around = (
+        "against always answering the base rate it was trained on it saves a loss per "
+        f"event of {spell_gain(delta)}."
+    )
     if delta.low > 0:
         return GateResult(
             name=name,
@@ -126,7 +130,7 @@ def better_than_champion(
     reason = f"Not proven: {around}{worth}; {sharp}."
     return GateResult(name=name, verdict="not enough data", reason=reason)
 
-# %% ../../nbs/50_evaluation/02_gates.ipynb #babe8eb9
+# %% ../../nbs/50_evaluation/02_gates.ipynb #d5927ef5
 def no_group_harmed(
     comparison: Comparison,  # challenger against champion, with slices
     settings: Evaluate,  # slice_tolerance, min_rows, confidence
@@ -157,7 +161,7 @@ def no_group_harmed(
     reason += f"; these events cannot rule it out in {listed(unsure)}" if unsure else ""
     return GateResult(name=name, verdict="pass", reason=f"{reason}.")
 
-
+# %% ../../nbs/50_evaluation/02_gates.ipynb #babe8eb9
 def _holm(parts: list[Delta], tolerance: float, alpha: float) -> list[Delta]:
     "Return the slices in which harm is significant after Holm's correction, the worst first."
     order = sorted(parts, key=lambda part: (part.p_harm(tolerance), part.gain))

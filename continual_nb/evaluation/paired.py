@@ -68,7 +68,7 @@ def difference(
         df=number(found.df),
     )
 
-# %% ../../nbs/50_evaluation/01_paired.ipynb #691d7ee8
+# %% ../../nbs/50_evaluation/01_paired.ipynb #dbb01a99
 class Comparison(Result):
     "A challenger against a champion on the same rows."
 
@@ -80,7 +80,7 @@ class Comparison(Result):
     negative_flips: int | None = None  # right before, wrong now; None for regression
     positive_flips: int | None = None  # wrong before, right now
 
-
+# %% ../../nbs/50_evaluation/01_paired.ipynb #691d7ee8
 def slice_masks(
     data: Data,  # names the slice columns
     rows: pd.DataFrame,  # n rows

@@ -86,7 +86,8 @@ class Evaluation(Result):
     unchecked: tuple[str, ...] = ()  # sentences
 
     def section(self) -> Section:
-        "Show the gains of the best challenger and its gates; the gates of the others and all scores are folded."
+        """Show the gains of the best challenger and its gates; the gates of the others and all
+        scores are folded."""
         shown, folded = _tables(self)
         return Section(
             "Is a new model better?", self.in_words, _pictures(self), shown, self.unchecked, folded
@@ -102,11 +103,17 @@ class Evaluation(Result):
         lead = f"{tried} tried on {self.rows:,} events that none of them had seen."
         if self.answer == "promote":
             than = f" makes {_share(self, best)} than the present one and" if best else ""
-            return f"{lead} The {'best' if len(self.gates) > 1 else 'new'} model{than} passed every test that an update needs."
+            return (
+                f"{lead} The {'best' if len(self.gates) > 1 else 'new'} model{than} passed "
+                "every test that an update needs."
+            )
         short = _short_of(self)
-        return f"{lead} {'The one that came closest' if len(self.gates) > 1 else 'It'} did not pass: {short}."
+        return (
+            f"{lead} {'The one that came closest' if len(self.gates) > 1 else 'It'} did not "
+            f"pass: {short}."
+        )
 
-# %% ../../nbs/50_evaluation/03_result.ipynb #10f807df
+# %% ../../nbs/50_evaluation/03_result.ipynb #88f6837e
 def _best(evaluation: Evaluation) -> Comparison | None:
     "The comparison to draw: the candidate's, else the one with the largest gain."
     chosen = [part for part in evaluation.comparisons if part.challenger == evaluation.candidate]
@@ -119,9 +126,12 @@ def _share(evaluation: Evaluation, best: Comparison) -> str:
     if not errors or not errors[0] or best.overall.low is None:
         return "less error"
     share = lambda value: f"{value / errors[0]:.1%}"
-    return f"{share(best.overall.gain)} less error (between {share(best.overall.low)} and {share(best.overall.high)})"
+    return (
+        f"{share(best.overall.gain)} less error (between {share(best.overall.low)} and "
+        f"{share(best.overall.high)})"
+    )
 
-
+# %% ../../nbs/50_evaluation/03_result.ipynb #a144de0f
 def _short_of(evaluation: Evaluation) -> str:
     "Say which gate held the closest challenger back, in words."
     gates = [
@@ -138,7 +148,7 @@ def _short_of(evaluation: Evaluation) -> str:
         else evaluation.reason.rstrip(".")
     )
 
-
+# %% ../../nbs/50_evaluation/03_result.ipynb #10f807df
 def _pictures(evaluation: Evaluation) -> tuple[Picture, ...]:
     "The forest plot, where there is something to compare."
     best = _best(evaluation)

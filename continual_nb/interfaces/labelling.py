@@ -58,11 +58,16 @@ class Progress:
             if not self.open
             else ""
         )
-        return f'{BAR}<div class="cnb queue"><div class="bar" role="img" aria-label="{self}">{bar}</div><p class="place">{self}</p>{f"<ul>{by_class}</ul>" if by_class else ""}</div>'
+        return (
+            f'{BAR}<div class="cnb queue"><div class="bar" role="img" '
+            f'aria-label="{self}">{bar}</div><p '
+            f'class="place">{self}</p>{f"<ul>{by_class}</ul>" if by_class else ""}</div>'
+        )
 
 
 BAR = """<style>
-.cnb.queue .bar { display: flex; max-width: 38rem; height: .7rem; border-radius: .35rem; overflow: hidden; background: var(--jp-layout-color3, #ddd); margin: .5rem 0 .2rem; }
+.cnb.queue .bar { display: flex; max-width: 38rem; height: .7rem; border-radius: .35rem; overflow:
+  hidden; background: var(--jp-layout-color3, #ddd); margin: .5rem 0 .2rem; }
 .cnb.queue .bar span { display: block; } .cnb.queue .answered { background: #2e9e6b; }
 .cnb.queue .unsure { background: repeating-linear-gradient(45deg, #b06c00 0 4px, #e0a85c 4px 8px); }
 .cnb.queue ul { columns: 12rem; margin: .3rem 0; }
@@ -90,16 +95,25 @@ def progress(
     )
     return Progress(answers, int((states == "unsure").sum()), int((states == "open").sum()))
 
-# %% ../../nbs/88_interfaces/05_labelling.ipynb #382f47a0
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #f44c87ab
 WHY = {
-    "audit": "It was drawn at random among the events whose label should have come and did not. Such answers show what the labels that never come would have said.",
-    "loss in doubt": "Its label should have come and did not. Whether the model has become worse in this window is in doubt, and labels of such events tell.",
-    "outlier": "It is unlike the data on which the champion was accepted, and its label should have come and did not.",
+    "audit": "It was drawn at random among the events whose label should have come and did not. "
+    "Such answers show what the labels that never come would have said.",
+    "loss in doubt": "Its label should have come and did not. Whether the model has become worse "
+    "in this window is in doubt, and labels of such events tell.",
+    "outlier": "It is unlike the data on which the champion was accepted, and its label should "
+    "have come and did not.",
 }
 CARD = """<style>
-.cnb.event dl { margin: .2rem 0 .6rem; } .cnb.event .text { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 46rem; padding: .5rem .8rem; background: var(--jp-layout-color2, #f3f3f3); margin: .1rem 0 .6rem; }
-.cnb.event .features { max-height: 24rem; overflow: auto; display: flex; flex-wrap: wrap; gap: 0 2.5rem; align-items: flex-start; } .cnb.event .features:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b6bb3); }
-.cnb.event th { font-weight: 600; } .cnb.event td { overflow-wrap: anywhere; } .cnb.event .none { color: var(--jp-ui-font-color2, #555); font-style: italic; }
+.cnb.event dl { margin: .2rem 0 .6rem; }
+.cnb.event .text { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 46rem; padding:
+  .5rem .8rem; background: var(--jp-layout-color2, #f3f3f3); margin: .1rem 0 .6rem; }
+.cnb.event .features { max-height: 24rem; overflow: auto; display: flex; flex-wrap: wrap; gap: 0
+  2.5rem; align-items: flex-start; }
+.cnb.event .features:focus-visible { outline: 2px solid var(--jp-brand-color1, #0b6bb3); }
+.cnb.event th { font-weight: 600; }
+.cnb.event td { overflow-wrap: anywhere; }
+.cnb.event .none { color: var(--jp-ui-font-color2, #555); font-style: italic; }
 </style>"""
 
 
@@ -117,18 +131,21 @@ def event_html(
     )
     head = "<dl>" + "".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in terms) + "</dl>"
     texts = "".join(
-        f'<h3>{escaped(column_of(name))}</h3><div class="text">{_value(row.get(column_of(name), ""), name, data)}</div>'
+        f"<h3>{escaped(column_of(name))}</h3><div "
+        f'class="text">{_value(row.get(column_of(name), ""), name, data)}</div>'
         for name in data.text
     )
     lines = [
-        f'<tr><th scope="row">{escaped(column_of(name))}</th><td>{_value(row.get(column_of(name), ""), name, data)}</td></tr>'
+        f'<tr><th scope="row">{escaped(column_of(name))}</th>'
+        f"<td>{_value(row.get(column_of(name), ''), name, data)}</td></tr>"
         for name in data.categorical + data.numeric
     ]
     return f'{CARD}<div class="cnb event">{head}{texts}{_side_by_side(lines)}</div>'
 
-
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #e2c5f1c1
 def _side_by_side(lines: list[str], high: int = 12) -> str:
-    "Put many lines into up to three tables; what is still too high scrolls, also with the keys, and says so."
+    """Put many lines into up to three tables; what is still too high scrolls, also with the keys,
+    and says so."""
     if not lines:
         return ""
     tall = -(-len(lines) // min(3, -(-len(lines) // high)))
@@ -137,9 +154,12 @@ def _side_by_side(lines: list[str], high: int = 12) -> str:
         for k in range(0, len(lines), tall)
     )
     note = f'<p class="place">{len(lines):,} columns; the list scrolls.</p>' if tall > high else ""
-    return f'{note}<div class="features" tabindex="0" role="region" aria-label="What is known of the event">{tables}</div>'
+    return (
+        f'{note}<div class="features" tabindex="0" role="region" aria-label="What is known of '
+        f'the event">{tables}</div>'
+    )
 
-
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #382f47a0
 def _when(text: str, zone: str) -> str:
     "Spell a time in the project's zone; what an editor made of it stays as it is."
     try:
@@ -232,7 +252,7 @@ class Labelling:
     def _repr_mimebundle_(self, **options):
         return self.view._repr_mimebundle_(**options)
 
-# %% ../../nbs/88_interfaces/05_labelling.ipynb #e8dda512
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #e699747e
 @contextlib.contextmanager
 def _turn(project: Project, seconds: float = 2.0):
     "Hold the project's lock; another desk needs it for a moment only, so wait a little for it."
@@ -248,9 +268,10 @@ def _turn(project: Project, seconds: float = 2.0):
                 time.sleep(0.05)
         yield
 
-
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #2753b06c
 def _begin(desk: Labelling) -> None:
-    "Write the queue's file if it is not there, and show the event that was shown, or the first one that is open."
+    """Write the queue's file if it is not there, and show the event that was shown, or the first
+    one that is open."""
     desk.path = None
     try:
         with _turn(desk.project):
@@ -258,26 +279,35 @@ def _begin(desk: Labelling) -> None:
             path, frame = ask(desk.project)
         desk.known = classes(desk.project)
         if frame.empty:
-            desk.problem = f"Iteration {desk.iteration} asks nothing: every event has its label, or is too young for one. There is nothing to do."
+            desk.problem = (
+                f"Iteration {desk.iteration} asks nothing: every event has its label, "
+                "or is too young for one. There is nothing to do."
+            )
         elif desk.data.task == "classification" and not desk.known:
-            desk.problem = "No event of the project has a label yet, so its classes are not known. Deliver some labels first, then run the pipeline."
+            desk.problem = (
+                "No event of the project has a label yet, so its classes are not "
+                "known. Deliver some labels first, then run the pipeline."
+            )
         else:
             desk.path = path
     except ContinualError as error:
-        desk.problem = f"Nothing can be labelled now: {error.problem}. What to do: {error.remedy}, then look again."
+        desk.problem = (
+            f"Nothing can be labelled now: {error.problem}. What to do: "
+            f"{error.remedy}, then look again."
+        )
     desk.why = _why(desk.project)
     desk.told.value = ""
     _offer(desk)
     look(desk)
 
-
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #e8dda512
 def _why(project: Project) -> dict[str, str]:
     "Read what is unusual about the outliers among the events."
     path = project.path("data/work/compose/outliers.parquet")
     odd = read_parquet(path) if path.exists() else pd.DataFrame({"event_id": [], "reason": []})
     return dict(zip(odd["event_id"], odd["reason"]))
 
-# %% ../../nbs/88_interfaces/05_labelling.ipynb #86aa4733
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #0d9129fd
 def _offer(desk: Labelling) -> None:
     "Make what an answer is given with: a button a class, a list, or a field."
     import ipywidgets as widgets
@@ -326,7 +356,7 @@ def _offer(desk: Labelling) -> None:
         desk.answers = (desk.field, keep)
     desk.choices.children = desk.answers
 
-
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #86aa4733
 def _enable(desk: Labelling) -> None:
     "Answers wait for a name."
     name = desk.name.value.strip()
@@ -334,7 +364,7 @@ def _enable(desk: Labelling) -> None:
     for part in (*desk.answers, desk.unsure):
         part.disabled = not (name and desk.event)
 
-# %% ../../nbs/88_interfaces/05_labelling.ipynb #fb1e82a1
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #ec5bd553
 def look(desk: Labelling) -> None:
     "Read the file and show what it says."
     try:
@@ -342,7 +372,8 @@ def look(desk: Labelling) -> None:
     except ContinualError as error:
         desk.frame, desk.problem = (
             None,
-            f"Nothing can be labelled now: {error.problem}. What to do: {error.remedy}, then look again.",
+            f"Nothing can be labelled now: {error.problem}. What to do: {error.remedy}, then "
+            "look again.",
         )
     if desk.frame is None:
         desk.event, title, shown = (
@@ -365,7 +396,11 @@ def look(desk: Labelling) -> None:
             progress(desk.frame, desk.known)._repr_html_(),
         )
         if (now := desk.project.iteration().name) != desk.iteration:
-            shown += f'<p class="place">{in_words(f"Iteration {now} is open by now. What is answered here is still taken; `labelling()`, run again, shows its own queue.")}</p>'
+            words = in_words(
+                f"Iteration {now} is open by now. Answers given here are still taken; "
+                "`labelling()`, run again, shows its own queue."
+            )
+            shown += f'<p class="place">{words}</p>'
     desk.seen.value = f'{STYLE}<div class="cnb"><h2>{escaped(title)}</h2>{shown}</div>'
     desk.card.value = _card(desk) if desk.event else _ended(desk) if desk.frame is not None else ""
     for part in (desk.name, desk.identity):
@@ -384,7 +419,7 @@ def look(desk: Labelling) -> None:
             )
     _enable(desk)
 
-
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #fb1e82a1
 def _read(path: Path) -> pd.DataFrame:
     "Read the queue; names and labels without blanks around them."
     if not path.exists():
@@ -394,7 +429,7 @@ def _read(path: Path) -> pd.DataFrame:
     frame = read(path).drop_duplicates("event_id", keep="last", ignore_index=True)
     return frame.assign(label=frame["label"].str.strip(), by=frame["by"].str.strip())
 
-# %% ../../nbs/88_interfaces/05_labelling.ipynb #03ad1e7e
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #5e3bcdd5
 def _place(desk: Labelling) -> int:
     "Count the events before the one that is shown."
     return list(desk.frame["event_id"]).index(desk.event) if desk.event else len(desk.frame)
@@ -415,20 +450,28 @@ def _card(desk: Labelling) -> str:
     if label and not said:
         said = f"The file says “{label}”{signed}: {refused(label, desk.known)}."
     now = f'<p class="place">{escaped(said)}</p>' if said else ""
-    desk.question.value = f'<div class="cnb"><h3>What is the right value of “{escaped(desk.data.label)}”?</h3>{now}</div>'
+    desk.question.value = (
+        '<div class="cnb"><h3>What is the right value of '
+        f"“{escaped(desk.data.label)}”?</h3>{now}</div>"
+    )
     return f'<div class="cnb"><h3>Event {at + 1:,} of {len(desk.frame):,}</h3></div>' + event_html(
         row, desk.data, desk.why.get(desk.event, "") if row.get("reason") == "outlier" else ""
     )
 
-
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #05f2844d
 def _ended(desk: Labelling) -> str:
     "Say that nothing is open, and what is next."
     place = f"{desk.path.parent.parent.name}/{desk.path.parent.name}/{desk.path.name}"
-    return f'<div class="cnb"><div class="stand signed">{in_words(f"Nothing is open any more: thank you. The answers are in `{place}`; the next `continual open` takes them. “Back” shows the last event again.")}</div></div>'
+    words = in_words(
+        f"Nothing is open any more: thank you. The answers are in `{place}`; the next "
+        "`continual open` takes them. “Back” shows the last event again."
+    )
+    return f'<div class="cnb"><div class="stand signed">{words}</div></div>'
 
 
 def _answer(desk: Labelling, label: str) -> None:
-    "Write one answer and go on to the next event that is open; nothing is lost where it cannot be written."
+    """Write one answer and go on to the next event that is open; nothing is lost where it cannot be
+    written."""
     label, event = label.strip(), desk.event
     if not event or not desk.name.value.strip() or time.monotonic() - desk.since < desk.pause:
         return
@@ -444,7 +487,7 @@ def _answer(desk: Labelling, label: str) -> None:
         said += f" Now event {_place(desk) + 1:,} of {len(desk.frame):,}."
     desk.told.value = f'<div class="cnb" role="status">{in_words(said)}</div>'
 
-
+# %% ../../nbs/88_interfaces/05_labelling.ipynb #03ad1e7e
 def _next_open(desk: Labelling) -> None:
     "Go to the first open event after this one, else to the first open one at all."
     frame, at = _read(desk.path), _place(desk)

@@ -29,7 +29,10 @@ MEANS = {
     5: "integrity broken",
     75: "busy",
 }
-STYLE = "border-left:4px solid {color};padding:.2rem .8rem;margin:.3rem 0;white-space:pre-wrap;font-family:var(--jp-code-font-family,monospace);font-size:.9em"
+STYLE = (
+    "border-left:4px solid {color};padding:.2rem .8rem;margin:.3rem "
+    "0;white-space:pre-wrap;font-family:var(--jp-code-font-family,monospace);font-size:.9em"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Answer:
     "What a command said, and how it ended."
 
     words: tuple[str, ...]  # the command
-    code: int  # exit code: 0 done, 1 error, 2 work to do, 3 waiting for a person, 4 blocked, 5 broken, 75 busy
+    # exit code: 0 done, 1 error, 2 work to do, 3 waiting for a person, 4 blocked, 5 broken, 75 busy
+    code: int
     said: tuple[str, ...]  # lines for people
     data: dict[str, Any] = field(default_factory=dict)  # what --json prints
 
@@ -53,7 +57,7 @@ class Answer:
         )
         return f'<div style="{STYLE.format(color=color)}">{state}{html.escape(repr(self))}</div>'
 
-# %% ../../nbs/88_interfaces/03_magic.ipynb #86196686
+# %% ../../nbs/88_interfaces/03_magic.ipynb #56252d3a
 def here(text: str) -> str:
     "Name files from the current folder."
     for root in {str(Path.cwd()), str(Path.cwd().resolve())}:
@@ -63,7 +67,7 @@ def here(text: str) -> str:
 
 _commands: list = []  # the command line; handed over by `load_ipython_extension`
 
-
+# %% ../../nbs/88_interfaces/03_magic.ipynb #86196686
 def call(words: list[str]) -> Answer:
     "Run one command of the command line."
     import click
@@ -116,7 +120,7 @@ def told(words: list[str], code: int, out: str, err: str) -> Answer:
     )  # a notebook says no durations
     return Answer(tuple(words), code, tuple(here(line) for line in (*extra, *said)), data)
 
-# %% ../../nbs/88_interfaces/03_magic.ipynb #263aeec4
+# %% ../../nbs/88_interfaces/03_magic.ipynb #fa48c4e8
 def repro(words: list[str]) -> Answer:
     "Run the pipeline, and say what each stage said."
     import subprocess
@@ -151,7 +155,7 @@ def repro(words: list[str]) -> Answer:
         else failed(project, log),
     )
 
-
+# %% ../../nbs/88_interfaces/03_magic.ipynb #a7b9cacb
 def stage_in(line: str, stages: tuple[str, ...]) -> str | None:
     "Name the stage that a line of DVC's output speaks about."
     quoted = line.split("'")
@@ -161,7 +165,7 @@ def stage_in(line: str, stages: tuple[str, ...]) -> str | None:
         else None
     )
 
-
+# %% ../../nbs/88_interfaces/03_magic.ipynb #263aeec4
 def failed(project, log: list[str]) -> tuple[str, ...]:
     "Say in the stage's own words what went wrong."
     from continual_nb.core.files import read_json

@@ -37,7 +37,7 @@ def ended(
         return iteration.end != iteration.edges[-1]
     return iteration.end is not None and datetime.fromisoformat(iteration.end) + wait <= now
 
-# %% ../../nbs/88_interfaces/04_schedule.ipynb #ba6f13ca
+# %% ../../nbs/88_interfaces/04_schedule.ipynb #f5a908bb
 def due(
     project: Project,
     wait: str = "0min",  # time that data need to arrive, as 36h or 2d
@@ -64,20 +64,20 @@ def due(
         )
     return iteration, delivery
 
-
+# %% ../../nbs/88_interfaces/04_schedule.ipynb #5001e4d6
 def _waited(text: str) -> timedelta:
     try:
         return duration(text)
     except ValueError as error:
         raise ContinualError(f"--wait: {error}", "as --wait 36h") from None
 
-
+# %% ../../nbs/88_interfaces/04_schedule.ipynb #ba6f13ca
 def _time(iso: str):
     import pandas as pd
 
     return pd.Timestamp(iso)
 
-# %% ../../nbs/88_interfaces/04_schedule.ipynb #b94f51b8
+# %% ../../nbs/88_interfaces/04_schedule.ipynb #eb5025d2
 @dataclass(frozen=True)
 class Stand:
     "Where the crank stopped."
@@ -87,7 +87,7 @@ class Stand:
     code: int  # 0 nothing is due, 3 waiting for a person
     sealed: tuple[str, ...] = ()  # tags
 
-
+# %% ../../nbs/88_interfaces/04_schedule.ipynb #b94f51b8
 def advance(
     project: Project,
     wait: str = "0min",
@@ -120,7 +120,7 @@ def advance(
         sealed.append(run_iteration(project) if pending else seal(project))
         told(f"sealed {sealed[-1]}")
 
-# %% ../../nbs/88_interfaces/04_schedule.ipynb #b0e71c3d
+# %% ../../nbs/88_interfaces/04_schedule.ipynb #9b76fc13
 RECIPES = {
     "cron": ("README.md", "turn.sh", "crontab"),
     "github": ("README.md", "propose.sh", "signed.sh", "requirements.txt", "github.yml"),
@@ -133,19 +133,18 @@ def within(project: Project) -> str:
     top = project.git_root()
     return project.root.relative_to(top).as_posix() if top else "."
 
-
+# %% ../../nbs/88_interfaces/04_schedule.ipynb #e2df5600
 def requirements() -> str:
     "The versions that this project runs on, for pip."
     from continual_nb import __version__
 
     pinned = [f"{name}=={version}" for name, version in libraries().items() if name != "python"]
     return (
-        "# The versions that bytes were computed with. Where continual_nb comes from elsewhere, write its address here.\n"
-        + "\n".join([f"continual_nb=={__version__}", *pinned])
-        + "\n"
+        "# The versions that bytes were computed with. Where continual_nb comes from elsewhere, "
+        "write its address here.\n" + "\n".join([f"continual_nb=={__version__}", *pinned]) + "\n"
     )
 
-
+# %% ../../nbs/88_interfaces/04_schedule.ipynb #b0e71c3d
 def filled(project: Project, name: str) -> str:
     "One file of a recipe, for this project."
     text = (

@@ -33,7 +33,8 @@ def standing(
     if sealed:
         return (
             "sealed",
-            f"Iteration {iteration.name} is sealed and never changes. Open the next one with `continual open`.",
+            f"Iteration {iteration.name} is sealed and never changes. Open the next one with "
+            "`continual open`.",
         )
     if missing:
         return (
@@ -43,12 +44,14 @@ def standing(
     if gone:
         return (
             "stale",
-            f"{who} signed “{decision.verdict}”, but on other evidence than what is here now: {', '.join(gone)} changed. Look again and sign again.",
+            f"{who} signed “{decision.verdict}”, but on other evidence than what is here now: "
+            f"{', '.join(gone)} changed. Look again and sign again.",
         )
     if stale:
         return (
             "stale",
-            f"The evidence is older than what it was made from: {', '.join(stale)} must run again. Run the pipeline, look again, then sign.",
+            f"The evidence is older than what it was made from: {', '.join(stale)} must run "
+            "again. Run the pipeline, look again, then sign.",
         )
     if decision.verdict == "pending":
         return "pending", "The decision is pending. Nothing changes until somebody signs."
@@ -62,17 +65,30 @@ def standing(
         f"{who} signed “{decision.verdict}”: {decision.reason.rstrip('.')}. {following}",
     )
 
-# %% ../../nbs/88_interfaces/02_signing.ipynb #17d2bef1
+# %% ../../nbs/88_interfaces/02_signing.ipynb #72fb73d4
 STYLE = """<style>
-.cnb { max-width: 62rem; font-family: var(--jp-ui-font-family, sans-serif); font-size: 14px; line-height: 1.5; color: var(--jp-ui-font-color1, #222); }
-.cnb h2 { font-size: 1.25rem; margin: .2rem 0 .4rem; line-height: 1.3; } .cnb h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
+.cnb { max-width: 62rem; font-family: var(--jp-ui-font-family, sans-serif); font-size: 14px;
+  line-height: 1.5; color: var(--jp-ui-font-color1, #222); }
+.cnb h2 { font-size: 1.25rem; margin: .2rem 0 .4rem; line-height: 1.3; }
+.cnb h3 { font-size: 1rem; margin: 1rem 0 .3rem; }
 .cnb p { margin: 0 0 .5rem; } .cnb .place { color: var(--jp-ui-font-color2, #555); margin: 0; }
-.cnb dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: .5rem 0; } .cnb dl dt { font-weight: 600; float: none; width: auto; margin: 0; } .cnb dl dd { margin: 0; float: none; width: auto; }
-.cnb table { border-collapse: collapse; margin: .3rem 0; font-size: 13px; } .cnb caption { text-align: left; color: var(--jp-ui-font-color2, #555); }
-.cnb th, .cnb td { text-align: left; vertical-align: top; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--jp-border-color2, #ddd); }
-.cnb .stand { border-left: 5px solid; padding: .5rem .8rem; margin: .6rem 0; background: var(--jp-layout-color2, #f3f3f3); }
-.cnb .pending { border-color: #b06c00; } .cnb .stale, .cnb .missing { border-color: #b3392e; } .cnb .signed { border-color: #1f7a4d; } .cnb .sealed { border-color: #666; }
-.cnb ul { margin: 0 0 .5rem; padding-left: 1.2rem; } .cnb summary { cursor: pointer; } .cnb code { font-size: 12px; overflow-wrap: anywhere; }
+.cnb dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: .5rem
+  0; }
+.cnb dl dt { font-weight: 600; float: none; width: auto; margin: 0; }
+.cnb dl dd { margin: 0; float: none; width: auto; }
+.cnb table { border-collapse: collapse; margin: .3rem 0; font-size: 13px; }
+.cnb caption { text-align: left; color: var(--jp-ui-font-color2, #555); }
+.cnb th, .cnb td { text-align: left; vertical-align: top; padding: .25rem .9rem .25rem 0;
+  border-bottom: 1px solid var(--jp-border-color2, #ddd); }
+.cnb .stand { border-left: 5px solid; padding: .5rem .8rem; margin: .6rem 0; background:
+  var(--jp-layout-color2, #f3f3f3); }
+.cnb .pending { border-color: #b06c00; }
+.cnb .stale, .cnb .missing { border-color: #b3392e; }
+.cnb .signed { border-color: #1f7a4d; }
+.cnb .sealed { border-color: #666; }
+.cnb ul { margin: 0 0 .5rem; padding-left: 1.2rem; }
+.cnb summary { cursor: pointer; }
+.cnb code { font-size: 12px; overflow-wrap: anywhere; }
 .cnb img { max-width: 100%; background: #fff; }
 </style>"""
 
@@ -81,7 +97,7 @@ def escaped(text) -> str:
     "Spell anything for HTML; nothing in it is taken for markup."
     return html.escape(str(text))
 
-
+# %% ../../nbs/88_interfaces/02_signing.ipynb #4a882e16
 def in_words(sentence: str) -> str:
     "Escape a sentence; what stands in backquotes is code."
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped(sentence))
@@ -92,7 +108,8 @@ def name_html(name: str, identity: str) -> str:
     said = (
         ""
         if not name or name == identity
-        else f"Git knows you here as {identity or 'nobody'}: the record will say “{name} (name unverified)”."
+        else f"Git knows you here as {identity or 'nobody'}: the record will say “{name} (name "
+        "unverified)”."
     )
     return f'<div class="cnb place">{escaped(said)}</div>' if said else ""
 
@@ -101,9 +118,10 @@ def evidence_hash(evidence: dict[str, str]) -> str:
     "One hash that stands for all pieces of evidence."
     return sha256(canonical_json(evidence))
 
-
+# %% ../../nbs/88_interfaces/02_signing.ipynb #17d2bef1
 def evidence_html(record, evidence: dict[str, str]) -> str:
-    "Spell what a signer should see: the verdict, its reasons, the tests, the groups, what was not checked, the hash."
+    """Spell what a signer should see: the verdict, its reasons, the tests, the groups, what was not
+    checked, the hash."""
     import base64
 
     head, compared = record.head, record.evaluation.section()
@@ -121,7 +139,8 @@ def evidence_html(record, evidence: dict[str, str]) -> str:
         parts.append(table.to_html())
     for drawn in compared.pictures:
         parts.append(
-            f'<details><summary>By group</summary><img alt="{escaped(drawn.alt)}" src="data:image/png;base64,{base64.b64encode(drawn.png).decode()}"></details>'
+            f'<details><summary>By group</summary><img alt="{escaped(drawn.alt)}" '
+            f'src="data:image/png;base64,{base64.b64encode(drawn.png).decode()}"></details>'
         )
     if head.unchecked:
         parts.append(
@@ -134,7 +153,8 @@ def evidence_html(record, evidence: dict[str, str]) -> str:
         for name, digest in evidence.items()
     )
     parts.append(
-        f"<details><summary>Evidence <code>{evidence_hash(evidence)[:16]}</code>: {len(evidence)} files</summary><ul>{files}</ul></details>"
+        f"<details><summary>Evidence <code>{evidence_hash(evidence)[:16]}</code>: "
+        f"{len(evidence)} files</summary><ul>{files}</ul></details>"
     )
     return "".join(parts)
 
@@ -255,7 +275,10 @@ def look(desk: Desk) -> None:
         if ready
         else f"<h2>Iteration {escaped(iteration.name)}</h2>"
     )
-    desk.seen.value = f'{STYLE}<div class="cnb">{shown}<div class="stand {desk.kind}" role="status">{in_words(sentence)}</div></div>'
+    desk.seen.value = (
+        f'{STYLE}<div class="cnb">{shown}<div class="stand {desk.kind}" '
+        f'role="status">{in_words(sentence)}</div></div>'
+    )
     champions = Card.read(project.path("data/state/in")).champions
     desk.target.options = [
         ("the one before", ""),
@@ -263,7 +286,7 @@ def look(desk: Desk) -> None:
     ]
     _enable(desk)
 
-# %% ../../nbs/88_interfaces/02_signing.ipynb #21bc6c80
+# %% ../../nbs/88_interfaces/02_signing.ipynb #680ddd2c
 def _wire(desk: Desk) -> None:
     "Connect buttons and fields."
     from continual_nb.loop import lifecycle
@@ -283,7 +306,7 @@ def _wire(desk: Desk) -> None:
     )
     desk.again.on_click(lambda button: _do(desk, "reading", lambda: None))
 
-
+# %% ../../nbs/88_interfaces/02_signing.ipynb #08833bd8
 def _enable(desk: Desk) -> None:
     "Buttons wait for a name and a reason, and for evidence that can be signed."
     name, reason = desk.name.value.strip(), desk.reason.value.strip()
@@ -297,7 +320,7 @@ def _enable(desk: Desk) -> None:
     desk.seal.disabled = desk.kind != "signed"
     desk.run.disabled = desk.kind == "sealed"
 
-
+# %% ../../nbs/88_interfaces/02_signing.ipynb #21bc6c80
 def _do(desk: Desk, doing: str, act) -> None:
     "Do one thing under the project's lock, and say in words how it ended."
     from continual_nb.interfaces.notify import announcing
@@ -316,7 +339,7 @@ def _do(desk: Desk, doing: str, act) -> None:
     look(desk)
     desk.told.value = f'<div class="cnb" role="status">{in_words(said)}</div>' if said else ""
 
-# %% ../../nbs/88_interfaces/02_signing.ipynb #7e35deca
+# %% ../../nbs/88_interfaces/02_signing.ipynb #fc0ce375
 def _sign(desk: Desk, verdict: str) -> str:
     "Sign what was shown, and only that."
     from continual_nb.loop.lifecycle import sign
@@ -340,7 +363,7 @@ def _sign(desk: Desk, verdict: str) -> str:
     )
     return f"Signed: {verdict}, kept in data/decision.yaml."
 
-
+# %% ../../nbs/88_interfaces/02_signing.ipynb #affbb59a
 def _steer(desk: Desk) -> str:
     "Overrule the policy."
     from continual_nb.loop.lifecycle import steer
@@ -352,9 +375,12 @@ def _steer(desk: Desk) -> str:
         desk.reason.value.strip(),
         desk.target.value or None if desk.action.value == "rollback" else None,
     )
-    return f"This iteration is steered to {desk.action.value}, kept in data/steer.yaml. Run the pipeline, then look again."
+    return (
+        f"This iteration is steered to {desk.action.value}, kept in data/steer.yaml. Run the "
+        "pipeline, then look again."
+    )
 
-
+# %% ../../nbs/88_interfaces/02_signing.ipynb #7e35deca
 def desk(
     folder: Path
     | str

@@ -13,9 +13,10 @@ from ..core.prediction_log import DEPLOYED, logged
 from ..core.files import ContinualError, sha256, write_bytes
 from ..core.params import Data, Params
 
-# %% ../../nbs/85_loop/07_deployed.ipynb #d4523979
+# %% ../../nbs/85_loop/07_deployed.ipynb #c2f21150
 def found_function(spelled: str, root: Path):
-    "Import `module:function` from the project's folder or the present one; returns it with the hash of its file."
+    """Import `module:function` from the project's folder or the present one; returns it with the
+    hash of its file."""
     import importlib
 
     name, _, rest = spelled.partition(":")
@@ -42,14 +43,15 @@ def found_function(spelled: str, root: Path):
     file = getattr(module, "__file__", None)
     return found, sha256(Path(file))[:16] if file else "0" * 16
 
-
+# %% ../../nbs/85_loop/07_deployed.ipynb #d4523979
 def pinned(spelled: str, root: Path) -> str:
     "Spell a function with the hash of its file."
     return f"{spelled.partition('@')[0]}@{found_function(spelled, root)[1]}"
 
-# %% ../../nbs/85_loop/07_deployed.ipynb #f6505bca
+# %% ../../nbs/85_loop/07_deployed.ipynb #db5cd95e
 def own_copy(spelled: str, root: Path) -> None:
-    "Copy the file of a function that is no part of an installed package into the project, so that it is versioned with it."
+    """Copy the file of a function that is no part of an installed package into the project, so that
+    it is versioned with it."""
     import importlib
 
     found_function(spelled, root)
@@ -67,16 +69,18 @@ ASKED = {
     "scored": "production's probability",
 }  # columns that are made of a function's answers
 
-
+# %% ../../nbs/85_loop/07_deployed.ipynb #f6505bca
 def asked(raw, data: Data, root: Path):
-    "Ask the function of `data.answered_by` for all rows; it does not see the label. Returns the rows with two columns more."
+    """Ask the function of `data.answered_by` for all rows; it does not see the label. Returns the
+    rows with two columns more."""
     import pandas as pd
 
     function, digest = found_function(data.answered_by, root)
     name, _, expected = data.answered_by.partition("@")
     if expected and digest != expected:
         raise ContinualError(
-            f"the file of {name} has changed: its hash is {digest}, data.answered_by names {expected}",
+            f"the file of {name} has changed: its hash is {digest}, data.answered_by names "
+            f"{expected}",
             f"if the change is meant, write {name}@{digest} into params.yaml",
             code=5,
         )
@@ -127,7 +131,8 @@ def _two_columns(said, raw, data: Data):
     if table.ndim == 2:
         if table.shape[1] != len(names):
             raise ContinualError(
-                f"{data.answered_by.partition('@')[0]} gave {table.shape[1]} probabilities per row for {len(names)} classes",
+                f"{data.answered_by.partition('@')[0]} gave {table.shape[1]} probabilities per "
+                f"row for {len(names)} classes",
                 "return a DataFrame whose columns are the classes",
             )
         best = table.argmax(axis=1)
@@ -141,16 +146,18 @@ def _two_columns(said, raw, data: Data):
 
 # %% ../../nbs/85_loop/07_deployed.ipynb #eeb2a46a
 def read_delivery(data: Data, root: Path):
-    "Read the source, with the answers of the deployed function if there is one, and spell it for the loop."
+    """Read the source, with the answers of the deployed function if there is one, and spell it for
+    the loop."""
     from continual_nb.core.ingest import delivered
     from continual_nb.core.sources import load
 
     raw = load(data.source, root)
     return delivered(asked(raw, data, root) if data.answered_by else raw, data)
 
-# %% ../../nbs/85_loop/07_deployed.ipynb #8cdf2d8d
+# %% ../../nbs/85_loop/07_deployed.ipynb #93124973
 def first_state(params: Params, begin, delivery, champion: Path | None):
-    "Return the state before the first window: empty, or with the deployed model, the history it was measured on and its reference."
+    """Return the state before the first window: empty, or with the deployed model, the history it
+    was measured on and its reference."""
     from continual_nb.core.models import predict
     from continual_nb.core.state import State
 
@@ -170,9 +177,10 @@ def first_state(params: Params, begin, delivery, champion: Path | None):
         ) from error
     return _state_with(params, model, rows, said, mature)
 
-
+# %% ../../nbs/85_loop/07_deployed.ipynb #8cdf2d8d
 def _history(params: Params, begin, delivery):
-    "Rows that are known before the first window, and which of their labels are old enough to count."
+    """Rows that are known before the first window, and which of their labels are old enough to
+    count."""
     import pandas as pd
 
     from continual_nb.core.ingest import ingest, snapshot
@@ -202,9 +210,10 @@ def _history(params: Params, begin, delivery):
     before = pd.Timestamp(found.before).as_unit("us") if found.before else as_of
     return rows, (rows["label"].notna() & (rows["event_time"] < before)).to_numpy()
 
-# %% ../../nbs/85_loop/07_deployed.ipynb #0847d90f
+# %% ../../nbs/85_loop/07_deployed.ipynb #8aa9ae6b
 def _state_with(params: Params, model, rows, said, mature):
-    "The state with a champion: what it was worth on the newest windows, and what drift is measured against."
+    """The state with a champion: what it was worth on the newest windows, and what drift is
+    measured against."""
     import pandas as pd
 
     from continual_nb.core.metrics import measure
@@ -247,7 +256,7 @@ def _state_with(params: Params, model, rows, said, mature):
         models={model.hash: model.content},
     )
 
-
+# %% ../../nbs/85_loop/07_deployed.ipynb #7a49db04
 def _from_log(rows, data: Data, delivery):
     "Make the champion of what production answered."
     from continual_nb.core.models import Model
@@ -276,11 +285,11 @@ def _from_log(rows, data: Data, delivery):
     )
     return Model(log, log.content, sha256(log.content))
 
-
+# %% ../../nbs/85_loop/07_deployed.ipynb #0847d90f
 def _few(words: set) -> str:
     return ", ".join(map(repr, sorted(words)[:4])) + (", ..." if len(words) > 4 else "")
 
-# %% ../../nbs/85_loop/07_deployed.ipynb #d3471028
+# %% ../../nbs/85_loop/07_deployed.ipynb #00a0e404
 def columns_of(champion: Path) -> tuple[str, ...]:
     "Names of the columns that a deployed model file takes."
     from continual_nb.core.models import load
@@ -292,9 +301,10 @@ def columns_of(champion: Path) -> tuple[str, ...]:
         map(str, getattr(load(content, sha256(content)).pipeline, "feature_names_in_", ()))
     )
 
-
+# %% ../../nbs/85_loop/07_deployed.ipynb #d3471028
 def _from_file(path: Path, data: Data, delivery):
-    "Load a deployed model from its skops file: types checked, its columns known, its answers the same on our reading of the columns."
+    """Load a deployed model from its skops file: types checked, its columns known, its answers the
+    same on our reading of the columns."""
     import numpy as np
     import pandas as pd
 
@@ -322,7 +332,8 @@ def _from_file(path: Path, data: Data, delivery):
     gone = [name for name in map(str, wanted) if name not in data.features]
     if gone:
         raise ContinualError(
-            f"{path.name} needs {', '.join(map(repr, gone))}, which {'is' if len(gone) == 1 else 'are'} not among the features",
+            f"{path.name} needs {', '.join(map(repr, gone))}, which "
+            f"{'is' if len(gone) == 1 else 'are'} not among the features",
             f"add --keep {','.join(map(source_name, gone))} (or deliver the column)",
         )
     if data.task == "classification":
@@ -355,7 +366,8 @@ def _from_file(path: Path, data: Data, delivery):
     )
     if gap > 1e-6 * max(1.0, float(np.abs(theirs).max())):
         raise ContinualError(
-            f"{path.name} answers otherwise on the columns as this project reads them (by up to {gap:.3g}): numbers as decimals, categories as text",
+            f"{path.name} answers otherwise on the columns as this project reads them (by up to "
+            f"{gap:.3g}): numbers as decimals, categories as text",
             "fit it on columns of these types, or give it as --champion module:function",
         )
     return model

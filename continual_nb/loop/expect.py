@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FILE', 'first_suite', 'suite_of', 'proposals', 'accept', 'check_file']
 
-# %% ../../nbs/85_loop/09_expect.ipynb #fe3dd64a
+# %% ../../nbs/85_loop/09_expect.ipynb #a01c5fd4
 import re
 from pathlib import Path
 
@@ -39,13 +39,13 @@ def first_suite(params: Params, delivery) -> str:
     cadence = Cadence(params.windows.every, data.timezone).extended(frame["event_time"])
     return spell_suite(infer(raw, data, cadence.names(frame["event_time"])))
 
-
+# %% ../../nbs/85_loop/09_expect.ipynb #fe3dd64a
 def suite_of(project: Project) -> Suite:
     "Read the project's suite; a project without one expects nothing."
     path = project.path(FILE)
     return read_suite(read_yaml(path) if path.exists() else None, project.params().data, FILE)
 
-# %% ../../nbs/85_loop/09_expect.ipynb #102060fc
+# %% ../../nbs/85_loop/09_expect.ipynb #a56c9728
 def proposals(project: Project) -> tuple[Expectation, ...]:
     "What the open iteration's findings suggest to expect from now on."
     from continual_nb.core.state import read_state
@@ -64,7 +64,7 @@ def proposals(project: Project) -> tuple[Expectation, ...]:
         found, project.params().data, levels, project.iteration().name, suite_of(project)
     )
 
-
+# %% ../../nbs/85_loop/09_expect.ipynb #102060fc
 def accept(project: Project, wanted: str, owner: str | None, severity: str | None) -> Expectation:
     "Add a proposal to the suite; what people wrote there stays as it is."
     import difflib

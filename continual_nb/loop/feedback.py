@@ -17,13 +17,13 @@ from ..core.params import read_yaml
 VOICES, HEARD = "data/feedback.jsonl", "data/heard.yaml"
 LONGEST = 4000  # characters of one piece of feedback
 
-# %% ../../nbs/85_loop/05_feedback.ipynb #f87ac4da
+# %% ../../nbs/85_loop/05_feedback.ipynb #ddc84581
 def voices(project: Project) -> tuple[dict[str, Any], ...]:
     "Read all feedback; a line that was changed is named (exit code 5)."
     path = project.path(VOICES)
     return from_text(path.read_text(encoding="utf-8"), VOICES) if path.exists() else ()
 
-
+# %% ../../nbs/85_loop/05_feedback.ipynb #87210b5d
 def heard(project: Project) -> tuple[dict[str, Any], ...]:
     "Read the feedback that the open iteration has listened to."
     if not project.path(HEARD).exists():
@@ -38,26 +38,28 @@ def heard(project: Project) -> tuple[dict[str, Any], ...]:
         )
     return found
 
-
+# %% ../../nbs/85_loop/05_feedback.ipynb #f87ac4da
 def listen(project: Project) -> None:
     "Let the open iteration hear everything that has been said so far."
     said = voices(project)
     if not project.path(VOICES).exists():
         write_bytes(project.path(VOICES), "")
     lines = (
-        "# How far this iteration has listened to data/feedback.jsonl; written by `continual open` and `continual feedback`.",
+        "# How far this iteration has listened to data/feedback.jsonl; written by `continual "
+        "open` and `continual feedback`.",
         f"count: {len(said)}",
         f'head: "{head(said)}"',
     )
     write_bytes(project.path(HEARD), "\n".join(lines) + "\n")
 
-# %% ../../nbs/85_loop/05_feedback.ipynb #c35ab521
+# %% ../../nbs/85_loop/05_feedback.ipynb #bc019545
 def feedback(
     project: Project,
     by: str,  # who says it
     text: str,  # what they say
     iteration: str
-    | None = None,  # number or name (3, 003, 003-2013-03) of the report that it is about; None is the newest
+    # number or name (3, 003, 003-2013-03) of the report that it is about; None is the newest
+    | None = None,
     verdict: dict[str, Any]
     | None = None,  # what they say of an incident: key, columns, title, verdict, until
 ) -> dict[str, Any]:  # the entry
@@ -88,11 +90,12 @@ def feedback(
         listen(project)
     return said[-1]
 
-
+# %% ../../nbs/85_loop/05_feedback.ipynb #c35ab521
 def judge_incident(
     project: Project, incident: str, verdict: str, by: str, reason: str, until: str | None = None
 ) -> dict[str, Any]:
-    "Record what a person says of an incident of the newest monitoring; the monitor hears it from the next iteration on."
+    """Record what a person says of an incident of the newest monitoring; the monitor hears it from
+    the next iteration on."""
     from continual_nb.monitoring.result import Monitoring
 
     found = Monitoring.read(project.path("data/work/monitor")).incidents

@@ -79,7 +79,8 @@ FLIGHTS = Params(
     ),  # gusts are only recorded when there are any
     report=Report(
         title="Late departures from New York",
-        question="Which flights will arrive more than 15 minutes late, so that connections can be held?",
+        question="Which flights will arrive more than 15 minutes late, so that connections can "
+        "be held?",
     ),
 )  # the default project: real flights of 2013
 
@@ -148,7 +149,7 @@ def kind_of(column, times) -> tuple[str, str]:
         )
     return ("text", "") if words >= 6 and distinct > 50 else ("categorical", "")
 
-# %% ../../nbs/85_loop/13_init.ipynb #27604477
+# %% ../../nbs/85_loop/13_init.ipynb #7c479305
 def _running(known, distinct: int, times) -> bool:
     "Tell whether numbers only count rows: in the order of time, or all different and called an id."
     import numpy as np
@@ -179,9 +180,10 @@ def _running(known, distinct: int, times) -> bool:
         abs(np.corrcoef(np.arange(len(values)), rankdata(values[order]))[0, 1]) > 0.99
     )  # it goes up with the time, or down
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #27604477
 def tells_the_window(column, windows) -> bool:
-    "Tell whether a column has one value in most windows, and another one in the next: a calendar, or a version number."
+    """Tell whether a column has one value in most windows, and another one in the next: a calendar,
+    or a version number."""
     from continual_nb.core.ingest import spelled
 
     windows = windows.sort_values(kind="stable").iloc[:: max(len(windows) // 50000, 1)]
@@ -198,12 +200,13 @@ def tells_the_window(column, windows) -> bool:
         and constant.nunique() > 1
     )
 
-# %% ../../nbs/85_loop/13_init.ipynb #2d20edf6
+# %% ../../nbs/85_loop/13_init.ipynb #dcd608ea
 EVERY = ("day", "week", "month", "quarter", "year")
 
 
 def guessed_cadence(times, timezone: str = "UTC") -> str:
-    "Choose the calendar window that gives 6 to 60 windows of some 50 rows and more, the longest that does; else a number of rows."
+    """Choose the calendar window that gives 6 to 60 windows of some 50 rows and more, the longest
+    that does; else a number of rows."""
     from continual_nb.core.windows import Cadence
 
     known, fits = times.dropna(), {}
@@ -218,9 +221,10 @@ def guessed_cadence(times, timezone: str = "UTC") -> str:
             return every
     return f"{max(len(known) // 8, 20)}rows"
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #352783bf
 def guessed_task(label) -> str:
-    "Numbers with more than twenty values, or with decimals, are a regression; everything else is a classification."
+    """Numbers with more than twenty values, or with decimals, are a regression; everything else is
+    a classification."""
     import pandas as pd
 
     numeric = pd.api.types.is_numeric_dtype(label) and not pd.api.types.is_bool_dtype(label)
@@ -231,7 +235,7 @@ def guessed_task(label) -> str:
         else "classification"
     )
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #2d20edf6
 def _positive(classes) -> str:
     "The class that is usually looked for: 1, true, yes; else the rarer one."
     return next(
@@ -245,7 +249,8 @@ def _positive(classes) -> str:
 
 # %% ../../nbs/85_loop/13_init.ipynb #42f496d7
 def sizes(rows: float, labelled: float) -> dict[str, dict[str, int]]:
-    "Row limits of params.yaml for windows of so many rows and labels; small windows get small limits."
+    """Row limits of params.yaml for windows of so many rows and labels; small windows get small
+    limits."""
     limit = lambda most, share, least: int(max(least, min(most, share * labelled)))
     return {
         "monitor": {"min_rows": int(max(10, min(30, rows / 3)))},
@@ -253,7 +258,7 @@ def sizes(rows: float, labelled: float) -> dict[str, dict[str, int]]:
         "evaluate": {"min_rows": limit(100, 0.35, 10)},
     }
 
-# %% ../../nbs/85_loop/13_init.ipynb #31c5fc0a
+# %% ../../nbs/85_loop/13_init.ipynb #cac90c02
 @dataclass(frozen=True)
 class Said:
     "One guess, told."
@@ -262,7 +267,7 @@ class Said:
     what: str
     change: str = ""  # the option or the key of params.yaml
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #a9ee1517
 def told(lines: list[Said]) -> list[str]:
     "Spell guesses as an aligned list."
     wide = max((len(line.about) for line in lines), default=0)
@@ -271,7 +276,7 @@ def told(lines: list[Said]) -> list[str]:
         for line in lines
     ]
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #31c5fc0a
 @dataclass(frozen=True)
 class Source:
     "A source that was read, and the roles of its columns so far."
@@ -285,7 +290,7 @@ class Source:
         "Note a guess."
         self.said.append(Said(*line))
 
-# %% ../../nbs/85_loop/13_init.ipynb #b116b128
+# %% ../../nbs/85_loop/13_init.ipynb #560307dc
 def read(source: str, root: Path, **roles: Any) -> Source:
     "Read a source and find its times; a column that is not there is named with its neighbour."
     from continual_nb.core.ingest import known_columns, time_format, utc
@@ -308,19 +313,21 @@ def read(source: str, root: Path, **roles: Any) -> Source:
     unread = int(times.isna().sum())
     if unread > 0.5 * len(times):
         raise ContinualError(
-            f"{Path(source).name}: {unread:,} of {len(times):,} values of {data['time']!r} are no times, as {str(column[times.isna()].iloc[0])[:40]!r}",
+            f"{Path(source).name}: {unread:,} of {len(times):,} values of {data['time']!r} are "
+            f"no times, as {str(column[times.isna()].iloc[0])[:40]!r}",
             "name another column with --time, or write the times as ISO (2013-03-31 14:00)",
         )
     made = Source(frame, times, data)
     made.tell(
         "time",
-        f"{_written(written)}, {_zone(column, data)}; {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}"
+        f"{_written(written)}, {_zone(column, data)}; {times.min():%Y-%m-%d} to "
+        f"{times.max():%Y-%m-%d}"
         + (f"; {unread:,} unreadable rows go to quarantine" if unread else ""),
         "data.time_format, data.timezone",
     )
     return made
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #07d42b21
 def _written(written: str | None) -> str:
     units = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
     return (
@@ -331,7 +338,7 @@ def _written(written: str | None) -> str:
         else "as it is"
     )
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #b116b128
 def _zone(column, data: dict) -> str:
     if data.get("time_format") in ("s", "ms", "us", "ns"):
         return "UTC"
@@ -339,7 +346,7 @@ def _zone(column, data: dict) -> str:
         return f"days end at midnight in {data.get('timezone', 'UTC')}"
     return f"times without a zone are read as {data.get('timezone', 'UTC')}"
 
-# %% ../../nbs/85_loop/13_init.ipynb #90e6ddbe
+# %% ../../nbs/85_loop/13_init.ipynb #f5b7aa77
 def find_id(source: Source) -> None:
     "Take a column that is called an id, is never missing and never repeats."
     if source.data.get("id"):
@@ -357,7 +364,7 @@ def find_id(source: Source) -> None:
             return
     source.tell("id", "none: an event is named by the content of its row", "--id")
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #90e6ddbe
 def find_label(source: Source, task: str | None) -> None:
     "Say what is predicted, and when it becomes known."
     from continual_nb.core.ingest import answers
@@ -387,7 +394,8 @@ def find_label(source: Source, task: str | None) -> None:
     classes = known.value_counts()
     if len(classes) > 500 or len(classes) > 0.5 * known.notna().sum() and len(classes) > 20:
         raise ContinualError(
-            f"column {label!r} has {len(classes):,} different values in {len(known):,} rows: that is no classification",
+            f"column {label!r} has {len(classes):,} different values in {len(known):,} rows: "
+            "that is no classification",
             "name another column with --label, or say --task regression",
         )
     if len(classes) == 2:
@@ -403,7 +411,7 @@ def find_label(source: Source, task: str | None) -> None:
         "--task, data.positive",
     )
 
-# %% ../../nbs/85_loop/13_init.ipynb #332c8fa4
+# %% ../../nbs/85_loop/13_init.ipynb #14929d4d
 def find_delay(source: Source) -> None:
     "Say when labels become known."
     import pandas as pd
@@ -430,7 +438,8 @@ def find_delay(source: Source) -> None:
         odd = int((late < 0).sum())
         source.tell(
             "delay",
-            f"labels are known {_days(late.median())} after the event in the middle, {_days(late.quantile(0.9))} for nine of ten ({data['label_time']})"
+            f"labels are known {_days(late.median())} after the event in the middle, "
+            f"{_days(late.quantile(0.9))} for nine of ten ({data['label_time']})"
             + (f"; {odd:,} say before the event and count from the event" if odd else ""),
             "--label-time",
         )
@@ -443,7 +452,7 @@ def find_delay(source: Source) -> None:
             "--label-time, --label-delay",
         )
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #332c8fa4
 def _days(days: float) -> str:
     return "at once" if not days > 0 else f"{days * 24:.3g} h" if days < 2 else f"{days:.3g} days"
 
@@ -468,7 +477,8 @@ def find_answers(source: Source, answered_by: str | None, root: Path) -> None:
         }
         source.tell(
             "champion",
-            f"{answered_by.partition('@')[0]} is asked for each delivery; its answers are kept with the events",
+            f"{answered_by.partition('@')[0]} is asked for each delivery; its answers are kept "
+            "with the events",
             "--champion",
         )
     elif data.get("prediction") or data.get("score"):
@@ -479,11 +489,12 @@ def find_answers(source: Source, answered_by: str | None, root: Path) -> None:
             "--prediction, --score",
         )
 
-# %% ../../nbs/85_loop/13_init.ipynb #472a9604
+# %% ../../nbs/85_loop/13_init.ipynb #453f1f04
 def find_features(
     source: Source, exclude: tuple[str, ...], keep: tuple[str, ...], cadence: Any
 ) -> Any:
-    "Sort the columns without a role; those that know the label are left out unless the user insists. Returns the leaks."
+    """Sort the columns without a role; those that know the label are left out unless the user
+    insists. Returns the leaks."""
     from continual_nb.core.leaks import find_leaks
 
     data, frame = source.data, source.frame
@@ -530,14 +541,15 @@ def find_features(
             ]
         )
         raise ContinualError(
-            f"no column is left to predict {data['label']!r} from ({because or 'there is no other column'})",
+            f"no column is left to predict {data['label']!r} from "
+            f"({because or 'there is no other column'})",
             "keep some with --keep COL,COL",
         )
     data |= kinds
     _tell_features(source, kinds, why, leaks, known)
     return leaks
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #7a3f7044
 def _tell_features(source: Source, kinds: dict, why: dict, leaks, known: set) -> None:
     "Say which columns are used, and which are left out for what."
     count = ", ".join(f"{len(names)} {kind}" for kind, names in kinds.items() if names)
@@ -552,7 +564,7 @@ def _tell_features(source: Source, kinds: dict, why: dict, leaks, known: set) ->
             "left out; --keep to insist" if inside else "--keep",
         )
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #472a9604
 def _some(names: list[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
@@ -576,7 +588,8 @@ def find_windows(
     first = begin if start or history or begin != rows.index[0] else None
     source.tell(
         "windows",
-        f"{len(rows)} of one {every}, {rows.index[0]} to {rows.index[-1]}, {rows.median():,.0f} rows in the middle one"
+        f"{len(rows)} of one {every}, {rows.index[0]} to {rows.index[-1]}, {rows.median():,.0f} "
+        "rows in the middle one"
         + (f"; the first to open is {begin}, all before it is history" if first else ""),
         "--every, --start",
     )
@@ -584,7 +597,8 @@ def find_windows(
     if len(strays) and not start:
         source.tell(
             "strays",
-            f"{int(strays.sum()):,} rows in {_some(list(strays.index), 3)} are too few to begin with",
+            f"{int(strays.sum()):,} rows in {_some(list(strays.index), 3)} are too few to begin "
+            "with",
             "--start",
         )
     return {
@@ -657,13 +671,15 @@ def guess(
     }
     found.tell(
         "costs",
-        f"a guess: an update is worth {costs['update']:g}, an event's unit of loss {costs['loss']:g}",
+        f"a guess: an update is worth {costs['update']:g}, an event's unit of loss "
+        f"{costs['loss']:g}",
         "decide.costs",
     )
     model = "linear" if data.get("text") or labels < FEW else "boosting"
     found.tell(
         "model",
-        f"{model}, since {'there is text' if data.get('text') else f'a window has {labels:,.0f} labels'}",
+        f"{model}, since "
+        f"{'there is text' if data.get('text') else f'a window has {labels:,.0f} labels'}",
         "train.model",
     )
     form = {
@@ -713,7 +729,8 @@ def filled(text: str, params: Params) -> str:
     )
     question = (
         params.report.question
-        or f"The model predicts {params.data.label}; write here for whom, and what they do with the answer."
+        or f"The model predicts {params.data.label}; write here for whom, and what they do with "
+        "the answer."
     )
     for word, value in (
         ("PROJECT", params.project),
@@ -766,7 +783,7 @@ def create(
     )
     return project
 
-# %% ../../nbs/85_loop/13_init.ipynb #c075521d
+# %% ../../nbs/85_loop/13_init.ipynb #c24bb8e9
 def _free(folder: Path) -> None:
     "Refuse a folder that holds a project, or a pipeline of its own."
     if (folder / "params.yaml").exists():
@@ -783,11 +800,12 @@ def _free(folder: Path) -> None:
 
 
 def name_in(project: Project, name: str) -> str:
-    "Name the project: inside a larger repository by its place in it, so that no two share their tags."
+    """Name the project: inside a larger repository by its place in it, so that no two share their
+    tags."""
     top = project.git_root()
     return slug(project.root.relative_to(top).as_posix()) if top and top != project.root else name
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #a2d150eb
 def slug(name: str) -> str:
     "Spell a name so that it can be part of a Git tag."
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project"
@@ -807,9 +825,10 @@ def _ignore(folder: Path, params: Params) -> None:
     held = place.read_text().splitlines()
     write_bytes(place, "\n".join([*held, *(line for line in lines if line not in held)]) + "\n")
 
-
+# %% ../../nbs/85_loop/13_init.ipynb #c075521d
 def placed(source: Path, folder: Path) -> str:
-    "Spell where a source lies: from the project's folder where both lie close together, else from the root."
+    """Spell where a source lies: from the project's folder where both lie close together, else from
+    the root."""
     import os
 
     if str(source) in BUILT_IN:
@@ -845,7 +864,8 @@ def first_iteration(params: Params, delivery: Any) -> Iteration:
 
 # %% ../../nbs/85_loop/13_init.ipynb #cace3543
 def _git_and_dvc(project: Project) -> bool:
-    "Initialise Git (unless a repository holds the folder) and DVC; returns whether the project is part of a larger repository."
+    """Initialise Git (unless a repository holds the folder) and DVC; returns whether the project is
+    part of a larger repository."""
     top = project.git_root()
     ignored = (
         top is not None

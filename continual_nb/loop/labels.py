@@ -21,7 +21,8 @@ FOLDER = "data/labels"
 
 # %% ../../nbs/85_loop/10_labels.ipynb #154ff96c
 def read(path: Path) -> pd.DataFrame:
-    "Read a filled-in queue, also as a spreadsheet keeps it; every cell is text, and an empty one is an empty text."
+    """Read a filled-in queue, also as a spreadsheet keeps it; every cell is text, and an empty one
+    is an empty text."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         head = text.partition("\n")[0]
@@ -45,9 +46,10 @@ def read(path: Path) -> pd.DataFrame:
             )
     return frame.assign(by=frame.get("by", ""))
 
-# %% ../../nbs/85_loop/10_labels.ipynb #09c5933c
+# %% ../../nbs/85_loop/10_labels.ipynb #d5c153ee
 def answers(project: Project, data: Data, cadence: Cadence) -> pd.DataFrame:
-    "Read what people have answered: event_id, label and since when it is known, the moment after the iteration that asked."
+    """Read what people have answered: event_id, label and since when it is known, the moment after
+    the iteration that asked."""
     read = [_answers(path, data, cadence) for path in sorted(project.path(FOLDER).glob("*.csv"))]
     told = [part for part in read if len(part)]
     if not told:
@@ -62,7 +64,7 @@ def answers(project: Project, data: Data, cadence: Cadence) -> pd.DataFrame:
         "event_id", keep="last", ignore_index=True
     )
 
-
+# %% ../../nbs/85_loop/10_labels.ipynb #09c5933c
 def _answers(path: Path, data: Data, cadence: Cadence) -> pd.DataFrame:
     "Read one file of answers."
     number, _, window = path.stem.partition("-")

@@ -33,7 +33,7 @@ from ..core.files import ContinualError, publish, sha256, write_bytes
 from ..core.params import read_yaml
 from .verify import check_made, check_open_iteration, read_seal, record_of
 
-# %% ../../nbs/85_loop/12_lifecycle.ipynb #86c41985
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #820cbc92
 def to_yaml(content: dict, head: str) -> str:
     "Spell a flat mapping (one level of nesting) as YAML with a heading comment."
     lines = [f"# {head}"]
@@ -50,25 +50,28 @@ def to_yaml(content: dict, head: str) -> str:
             lines.append(f"{key}: {json.dumps(value, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #39404d06
 def decision_yaml(decision) -> str:
     "Spell data/decision.yaml."
     return to_yaml(
         decision.to_dict(),
-        "The decision of this iteration: verdict is pending, approve, reject or defer; `continual sign` fills it in.",
+        "The decision of this iteration: verdict is pending, approve, reject or defer; "
+        "`continual sign` fills it in.",
     )
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #86c41985
 def steer_yaml(steer) -> str:
     "Spell data/steer.yaml."
     return to_yaml(
         steer.to_dict(),
-        "Overrules the policy for this iteration: action is null, continue, inspect, improve or rollback.",
+        "Overrules the policy for this iteration: action is null, continue, inspect, improve or "
+        "rollback.",
     )
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #15a17743
 def initial_state(project: Project, state=None) -> None:
-    "Write the first state (empty, or with the deployed model) and the empty store: a few small files that Git keeps."
+    """Write the first state (empty, or with the deployed model) and the empty store: a few small
+    files that Git keeps."""
     from continual_nb.core.state import State, write_state
 
     write_state(state or State(), project.path("data/state/in"))
@@ -85,7 +88,7 @@ def write_code(project: Project) -> None:
     write_bytes(project.path("data/code.zip"), archive)
     write_bytes(project.path("data/code.yaml"), code_yaml(files, known, sha256(archive)))
 
-# %% ../../nbs/85_loop/12_lifecycle.ipynb #46fb42dd
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #da9a03be
 def next_iteration(
     project: Project,
     wanted: str | None = None,  # window to open; None: the one after the last
@@ -93,7 +96,8 @@ def next_iteration(
     urgent: bool = False,  # an iteration without a window
     delivery=None,  # the source if it was read already
 ) -> Iteration:
-    "Say what the next iteration is; an unsealed one can only be opened anew for another window while nothing is signed."
+    """Say what the next iteration is; an unsealed one can only be opened anew for another window
+    while nothing is signed."""
     from continual_nb.core.params import Params
 
     params: Params = project.params()
@@ -156,7 +160,7 @@ def next_iteration(
         tuple(edge.isoformat() for edge in cadence.edges),
     )
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #46fb42dd
 def _fresh(project: Project, now: Iteration) -> bool:
     "Tell whether nothing has been turned in this project yet."
     return now.number == 1 and not project.path("data/work/ingest/ingested.json").exists()
@@ -183,7 +187,8 @@ def read_source(project: Project):
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #348553a7
 def open_iteration(project: Project, iteration: Iteration, delivery=None) -> None:
-    "Open an iteration: state in, store, code, snapshot. Killed at any point, `recover` finishes it."
+    """Open an iteration: state in, store, code, snapshot. Killed at any point, `recover` finishes
+    it."""
     delivery = delivery or read_source(
         project
     )  # a source that cannot be read stops here, with nothing changed
@@ -204,7 +209,8 @@ def open_iteration(project: Project, iteration: Iteration, delivery=None) -> Non
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #ecb64eb7
 def _carry_state(project: Project, iteration: Iteration) -> None:
-    "Make state/out of the sealed iteration the state that goes in, and its partition part of the store."
+    """Make state/out of the sealed iteration the state that goes in, and its partition part of the
+    store."""
     from continual_nb.core.state import Card, read_state
 
     state_in, state_out = project.path("data/state/in"), project.path("data/state/out")
@@ -214,7 +220,8 @@ def _carry_state(project: Project, iteration: Iteration) -> None:
     state = read_state(state_out)
     if state.card.iteration != iteration.number - 1:
         raise ContinualError(
-            f"data/state/out is the state after iteration {state.card.iteration}, not after {iteration.number - 1}",
+            f"data/state/out is the state after iteration {state.card.iteration}, not after "
+            f"{iteration.number - 1}",
             "run `dvc checkout`, then the command again",
             code=5,
         )
@@ -237,7 +244,7 @@ def _carry_state(project: Project, iteration: Iteration) -> None:
     shutil.copytree(state_out, beside, copy_function=shutil.copyfile)
     publish(beside, state_in)
 
-# %% ../../nbs/85_loop/12_lifecycle.ipynb #6048b090
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #c51e0b23
 def _snapshot_now(project: Project, iteration: Iteration, delivery) -> None:
     "Take the snapshot at once, so that what the source says later cannot get in."
     place = project.path("data/arrival")
@@ -256,7 +263,7 @@ def _snapshot_now(project: Project, iteration: Iteration, delivery) -> None:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #6048b090
 def _track(project: Project) -> None:
     "Let DVC keep state/in and the store; Git kept the empty first ones."
     kept = project.git("ls-files", "--", *DVC_OWNED).split()
@@ -269,7 +276,7 @@ def _track(project: Project) -> None:
         shutil.rmtree(left, ignore_errors=True)
     project.dvc("add", *DVC_OWNED)
 
-# %% ../../nbs/85_loop/12_lifecycle.ipynb #f1def3fb
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #b85c70cb
 def steer(
     project: Project,
     action: str,
@@ -295,7 +302,7 @@ def steer(
         steer_yaml(Steer(action=action, by=by, reason=reason, target=target, means=means)),
     )
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #230ee9c0
 def _champion_named(project: Project, short: str) -> str:
     "Find the one earlier champion whose hash begins with `short`."
     from continual_nb.core.state import Card
@@ -312,7 +319,7 @@ def _champion_named(project: Project, short: str) -> str:
         )
     return known[0]
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #f1def3fb
 def _named(project: Project, by: str, reason: str) -> None:
     "A decision needs a name that may sign, and a reason."
     if not by.strip() or not reason.strip():
@@ -336,7 +343,7 @@ def _open_and_pending(project: Project) -> Iteration:
         )
     return iteration
 
-# %% ../../nbs/85_loop/12_lifecycle.ipynb #45716c0c
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #04aaef99
 def sign(
     project: Project, verdict: str, by: str, reason: str, minutes: float | None = None
 ) -> None:
@@ -371,7 +378,7 @@ def sign(
         ),
     )
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #4ed8cf75
 def _report_of(project: Project) -> str | None:
     "Name the iteration that data/work/report belongs to."
     path = project.path("data/work/report/summary.json")
@@ -380,7 +387,7 @@ def _report_of(project: Project) -> str | None:
     summary = json.loads(path.read_text())
     return f"{summary['number']:03d}-{summary['window'] or 'urgent'}"
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #45716c0c
 def _up_to_date(project: Project) -> None:
     "Refuse to sign evidence that is missing, or older than what it was made from."
     missing = [name for name, digest in project.evidence().items() if not digest]
@@ -538,9 +545,10 @@ def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
     if tag not in project.sealed_tags():
         project.git("tag", "-a", tag, "-m", f"Iteration {iteration.name} sealed")
 
-# %% ../../nbs/85_loop/12_lifecycle.ipynb #4bf6fb05
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #cf414b50
 def _commit(project: Project, message: str) -> None:
-    "Commit the project's own paths and no others, through an index of our own; what people have staged stays staged."
+    """Commit the project's own paths and no others, through an index of our own; what people have
+    staged stays staged."""
     _unlock_git(project)
     index = project.private / "index"
     index.unlink(missing_ok=True)
@@ -556,9 +564,10 @@ def _commit(project: Project, message: str) -> None:
         project.git("update-ref", "-m", message.splitlines()[0], "HEAD", commit)
     project.git("reset", "-q", "--", *paths)
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #4bf6fb05
 def _unlock_git(project: Project) -> None:
-    "Wait for a Git process that a killed seal left behind; a lock that nobody holds any more is removed."
+    """Wait for a Git process that a killed seal left behind; a lock that nobody holds any more is
+    removed."""
     lock = Path(project.git("rev-parse", "--git-path", "index.lock").strip())
     lock = lock if lock.is_absolute() else project.root / lock
     for _ in range(50):
@@ -581,7 +590,7 @@ def recover(project: Project) -> str | None:
         return f"finished sealing iteration {content['name']}, which had been interrupted"
     return None
 
-# %% ../../nbs/85_loop/12_lifecycle.ipynb #56fa2566
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #4eabd588
 def signed_automatically(project: Project) -> None:
     "Sign as the mandate in params.yaml allows, as of the window's end."
     from continual_nb.core.state import Card, read_state
@@ -612,7 +621,7 @@ def signed_automatically(project: Project) -> None:
     )
     write_bytes(project.path("data/decision.yaml"), decision_yaml(decision))
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #eab937d5
 def run_iteration(project: Project, show: bool = False) -> str:
     "Turn the open iteration to its seal: pipeline, automatic signature, pipeline, seal."
     decision = read_yaml(project.path("data/decision.yaml"))
@@ -622,7 +631,7 @@ def run_iteration(project: Project, show: bool = False) -> str:
     repro(project, show=show)
     return seal(project, checked=True)
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #56fa2566
 def repro(project: Project, target: str | None = None, show: bool = False) -> None:
     "Run `dvc repro`; a stage that failed is told in its own words."
     failed = project.private / "failed.json"
@@ -636,11 +645,12 @@ def repro(project: Project, target: str | None = None, show: bool = False) -> No
 
         raise _explained(["dvc", "repro"], ended)
 
-# %% ../../nbs/85_loop/12_lifecycle.ipynb #6c39cee9
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #c999b39b
 def run_windows(
     project: Project, until: str | None = None, show: bool = False, told=print
 ) -> list[str]:
-    "Replay windows from the open iteration to the last one with data, or `until`; returns the tags."
+    """Replay windows from the open iteration to the last one with data, or `until`; returns the
+    tags."""
     delivery = read_source(project)
     params, tags = project.params(), []
     ahead, skipped = _ahead(project, params, delivery, until)
@@ -657,9 +667,10 @@ def run_windows(
             told(_line(project, time.monotonic() - began))
     return tags
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #1f81b1b4
 def _ahead(project: Project, params, delivery, until: str | None) -> tuple[list[str], list[str]]:
-    "Names of the windows that a replay still has to turn, and a sentence for each long gap without events that it skips."
+    """Names of the windows that a replay still has to turn, and a sentence for each long gap
+    without events that it skips."""
     now = project.iteration()
     cadence = _grown(project, params, now, delivery)
     last = cadence.holding(delivery.frame["event_time"].max())
@@ -674,7 +685,7 @@ def _ahead(project: Project, params, delivery, until: str | None) -> tuple[list[
     )
     return names + found, skipped
 
-
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #6c39cee9
 def _line(project: Project, seconds: float) -> str:
     "One line about a sealed iteration."
     summary = json.loads(
@@ -685,7 +696,10 @@ def _line(project: Project, seconds: float) -> str:
         if summary.get("loss") is None
         else f"{summary.get('metric') or 'loss'} {summary['loss']:.4f}"
     )
-    return f"{project.iteration().name:<16} {summary['action']:<9} {summary['answer']:<12} {loss:<20} {seconds:5.1f} s"
+    return (
+        f"{project.iteration().name:<16} {summary['action']:<9} {summary['answer']:<12} "
+        f"{loss:<20} {seconds:5.1f} s"
+    )
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #0cd1b4fc
 def refresh(project: Project) -> list[str]:

@@ -65,7 +65,7 @@ def page(
         section.lead,
     )
 
-# %% ../../nbs/85_loop/17_lookback.ipynb #5662ea22
+# %% ../../nbs/85_loop/17_lookback.ipynb #d9df9266
 def backtest(
     project: Project,
     policies: tuple[str, ...] = (),  # policy files
@@ -102,7 +102,7 @@ def backtest(
         )
     return found
 
-
+# %% ../../nbs/85_loop/17_lookback.ipynb #5662ea22
 def said(found) -> list[str]:
     "Spell a backtest for the terminal: the lead, the table, what is not checked."
     section = found.section()

@@ -15,9 +15,10 @@ from .project import Project, noted
 from ..core.files import ContinualError, sha256, write_bytes
 from ..core.params import read_yaml
 
-# %% ../../nbs/85_loop/15_pinning.ipynb #e85aa0a3
+# %% ../../nbs/85_loop/15_pinning.ipynb #e3ecb8e3
 def check_code(project: Project, stage: str) -> None:
-    "Return if the running code is the one that data/code.yaml names; else start again on the code that was kept, or refuse."
+    """Return if the running code is the one that data/code.yaml names; else start again on the code
+    that was kept, or refuse."""
     named = read_yaml(project.path("data/code.yaml"))
     _tell_libraries(named.get("libraries", {}))
     files = package_files()
@@ -29,7 +30,8 @@ def check_code(project: Project, stage: str) -> None:
     kept = project.path("data/code.zip")
     if str(kept) not in os.environ.get("PYTHONPATH", "") and _is_kept(project, stage, named):
         print(
-            f"{stage}: the installed code has moved on; running the code that this iteration names (`continual refresh` takes the new one)",
+            f"{stage}: the installed code has moved on; running the code that this iteration "
+            "names (`continual refresh` takes the new one)",
             file=sys.stderr,
             flush=True,
         )
@@ -46,9 +48,10 @@ def check_code(project: Project, stage: str) -> None:
         "`continual refresh` takes the installed code into this iteration",
     )
 
-
+# %% ../../nbs/85_loop/15_pinning.ipynb #e85aa0a3
 def _tell_libraries(named: dict[str, str]) -> None:
-    "Say which libraries differ from those that the iteration was opened with: results may differ in their last digits."
+    """Say which libraries differ from those that the iteration was opened with: results may differ
+    in their last digits."""
     differ = [
         f"{name} {version} (opened with {named[name]})"
         for name, version in libraries().items()
@@ -56,17 +59,19 @@ def _tell_libraries(named: dict[str, str]) -> None:
     ]
     if differ:
         print(
-            f"note: {', '.join(differ)}; bytes may differ. `continual refresh` takes the installed versions into this iteration",
+            f"note: {', '.join(differ)}; bytes may differ. `continual refresh` takes the "
+            "installed versions into this iteration",
             file=sys.stderr,
             flush=True,
         )
 
-# %% ../../nbs/85_loop/15_pinning.ipynb #c5b238d7
+# %% ../../nbs/85_loop/15_pinning.ipynb #a3736d7d
 def check_archive(
     project: Project,
     named: dict,  # content of data/code.yaml
 ) -> None:
-    "Refuse a data/code.zip that is not the archive that was kept; nothing of it is imported before."
+    """Refuse a data/code.zip that is not the archive that was kept; nothing of it is imported
+    before."""
     kept = project.path("data/code.zip")
     if "archive" in named:
         same = sha256(kept) == named["archive"]
@@ -79,7 +84,7 @@ def check_archive(
             code=5,
         )
 
-
+# %% ../../nbs/85_loop/15_pinning.ipynb #c5b238d7
 def _is_kept(project: Project, stage: str, named: dict) -> bool:
     "Tell whether data/code.zip holds the code that this iteration names for a stage."
     kept = project.path("data/code.zip")
@@ -88,7 +93,7 @@ def _is_kept(project: Project, stage: str, named: dict) -> bool:
     check_archive(project, named)
     return stage_hash(stage, unzipped(kept)) == named.get(stage)
 
-# %% ../../nbs/85_loop/15_pinning.ipynb #2af59ee7
+# %% ../../nbs/85_loop/15_pinning.ipynb #3515122a
 def run_guarded(stage: str, debug: bool = False) -> int:
     "Run one stage; returns its exit code and leaves a note of what failed for `continual run`."
     from continual_nb.loop.stages import run_stage
@@ -126,7 +131,7 @@ def run_guarded(stage: str, debug: bool = False) -> int:
     print(f"error: {problem}", file=sys.stderr, flush=True)
     return problem.code
 
-
+# %% ../../nbs/85_loop/15_pinning.ipynb #db0542fb
 def cannot_write(error: OSError) -> ContinualError | None:
     "Say in words that a disk is full or a place may not be written; None for other troubles."
     if (
@@ -149,7 +154,7 @@ def cannot_write(error: OSError) -> ContinualError | None:
         "free some space or mend the permissions, and run the command again; nothing is lost",
     )
 
-
+# %% ../../nbs/85_loop/15_pinning.ipynb #2af59ee7
 def _unexpected(error: Exception) -> ContinualError:
     "Say in words what is not the user's doing, as far as that can be said."
     if isinstance(error, MemoryError):

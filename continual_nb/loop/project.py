@@ -101,7 +101,8 @@ class Project:
         return Iteration(**{**content, "edges": tuple(content.get("edges") or ())})
 
     def check(self) -> None:
-        "Read the small files that people edit; a broken one is named before anything else looks at it."
+        """Read the small files that people edit; a broken one is named before anything else looks
+        at it."""
         self.params()
         for name in ("iteration", "code", "decision", "steer"):
             read_yaml(self.path(f"data/{name}.yaml"))
@@ -140,7 +141,8 @@ class Project:
             _tops[self.root] = Path(found.stdout.strip()).resolve()
         return _tops[self.root]
 
-    # -- Git and DVC ---------------------------------------------------------------------------------
+    # -- Git and DVC
+    # ---------------------------------------------------------------------------------
     def git(self, *words: str, check: bool = True, env: dict[str, str] | None = None) -> str:
         "Run git in the project and return what it prints."
         return run(["git", *words], self.root, check=check, env=env).stdout
@@ -202,7 +204,8 @@ def approvers(project: Project) -> tuple[str, ...]:  # empty: everybody
 
 # %% ../../nbs/85_loop/03_project.ipynb #ba12c0de
 def progress_bar(total: int, unit: str):
-    "A progress bar: a widget in a notebook, a line in a terminal, nothing in a log or where TQDM_DISABLE is set."
+    """A progress bar: a widget in a notebook, a line in a terminal, nothing in a log or where
+    TQDM_DISABLE is set."""
     from tqdm.auto import tqdm
 
     return tqdm(
@@ -212,7 +215,7 @@ def progress_bar(total: int, unit: str):
         disable=True if os.environ.get("TQDM_DISABLE") else None,
     )
 
-# %% ../../nbs/85_loop/03_project.ipynb #881eb654
+# %% ../../nbs/85_loop/03_project.ipynb #1e552ad7
 def run(
     words: list[str],  # the command
     where: Path,  # folder to run in
@@ -239,7 +242,7 @@ def run(
         raise _explained(words, done)
     return done
 
-
+# %% ../../nbs/85_loop/03_project.ipynb #881eb654
 def _explained(words: list[str], done: subprocess.CompletedProcess) -> ContinualError:
     "Turn a failed git or dvc into one plain sentence."
     said = f"{done.stdout or ''}\n{done.stderr or ''}"
@@ -284,7 +287,8 @@ def locked(project: Project, name: str = "command"):
         except BlockingIOError:
             file.seek(0)
             raise ContinualError(
-                f"another continual command is working in this project (process {file.read().strip() or 'unknown'})",
+                "another continual command is working in this project (process "
+                f"{file.read().strip() or 'unknown'})",
                 "wait until it has ended, and run the command again",
                 code=75,
             ) from None

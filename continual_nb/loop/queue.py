@@ -26,9 +26,10 @@ COLUMNS = (
     "by",
 )  # of the queue itself; features follow
 
-# %% ../../nbs/85_loop/18_queue.ipynb #68a3fccc
+# %% ../../nbs/85_loop/18_queue.ipynb #60fa0189
 def ask(project: Project) -> tuple[Path, pd.DataFrame]:
-    "Write the label queue of the open iteration beside its features, for a person to fill in; return it as text. What is filled in already stays; an empty queue is no file."
+    """Write the label queue of the open iteration beside its features, for a person to fill in;
+    return it as text. What is filled in already stays; an empty queue is no file."""
     from continual_nb.loop.stages import history, moment_of
     from continual_nb.core.files import read_parquet
     from continual_nb.core.store import rows_as_of
@@ -70,12 +71,12 @@ def ask(project: Project) -> tuple[Path, pd.DataFrame]:
         write_bytes(path, frame.to_csv(index=False))
     return path, frame
 
-
+# %% ../../nbs/85_loop/18_queue.ipynb #8e11087e
 def column_of(feature: str) -> str:
     "Name a feature in the file: as its source does, where that is no column of the queue itself."
     return f"{name}{MARK}" if (name := source_name(feature)) in COLUMNS else name
 
-
+# %% ../../nbs/85_loop/18_queue.ipynb #68a3fccc
 def _is_of(project: Project, iteration: Iteration) -> bool:
     "Tell whether `compose` ran for this iteration, and not only for the one before."
     lock = project.path("dvc.lock")
@@ -85,7 +86,8 @@ def _is_of(project: Project, iteration: Iteration) -> bool:
 
 
 def _with_what_is_filled_in(asked: pd.DataFrame, path: Path) -> pd.DataFrame:
-    "Take over what stands in the file; an answer stays also where its event is no longer asked about."
+    """Take over what stands in the file; an answer stays also where its event is no longer asked
+    about."""
     if not path.exists():
         return asked
     before = read(path).drop_duplicates("event_id", keep="last")
@@ -97,7 +99,7 @@ def _with_what_is_filled_in(asked: pd.DataFrame, path: Path) -> pd.DataFrame:
     ]
     return pd.concat([asked, left.reindex(columns=asked.columns, fill_value="")], ignore_index=True)
 
-# %% ../../nbs/85_loop/18_queue.ipynb #8d2385a5
+# %% ../../nbs/85_loop/18_queue.ipynb #6da47708
 def classes(project: Project) -> tuple[str, ...]:
     "Return the classes that the project knows, numbers in their order; none for a regression."
     from continual_nb.loop.stages import history
@@ -112,13 +114,13 @@ def classes(project: Project) -> tuple[str, ...]:
         sorted({*labels.unique(), *([data.positive] if data.positive else [])}, key=_place)
     )
 
-
+# %% ../../nbs/85_loop/18_queue.ipynb #94f6a6cd
 def _place(word: str) -> tuple[bool, float, str]:
     "Sort numbers by their size, before words."
     value = pd.to_numeric(word, errors="coerce")
     return (False, float(value), word) if np.isfinite(value) else (True, 0.0, word)
 
-
+# %% ../../nbs/85_loop/18_queue.ipynb #8d2385a5
 def refused(
     label: str,  # what a person answered, not empty
     known: tuple[str, ...],  # classes; none: it must be a finite number
@@ -156,7 +158,8 @@ def fill_in(
     if there != shown:
         now = repr(there[0]) if there[0] else "cannot tell" if there[1] else "open again"
         raise ContinualError(
-            f"the answer for event {event} was changed meanwhile, to {now}{' by ' + there[1] if there[1] else ''}",
+            f"the answer for event {event} was changed meanwhile, to "
+            f"{now}{' by ' + there[1] if there[1] else ''}",
             "look at it again, then answer",
         )
     frame.loc[at, ["label", "by"]] = [label, by]

@@ -42,7 +42,7 @@ OUTPUTS = {
     "report": "data/work/report",
 }  # one folder per stage; promote writes data/state/out as well
 
-# %% ../../nbs/85_loop/11_stages.ipynb #f64f849e
+# %% ../../nbs/85_loop/11_stages.ipynb #e728368b
 def moment_of(project: Project, iteration: Iteration):
     "Read when the open iteration looks, and at what."
     import pandas as pd
@@ -60,7 +60,7 @@ def moment_of(project: Project, iteration: Iteration):
     )
     return AsOf(iteration.number, window, time(iteration.as_of), cadence)
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #6c76ad86
 def _state(project: Project, iteration: Iteration):
     "Read the state that came in; it must be the one of the iteration before."
     from continual_nb.core.state import read_state
@@ -68,15 +68,17 @@ def _state(project: Project, iteration: Iteration):
     state = read_state(project.path("data/state/in"))
     if state.card.iteration != iteration.number - 1:
         raise ContinualError(
-            f"data/state/in is the state after iteration {state.card.iteration}, iteration {iteration.number} is open",
+            f"data/state/in is the state after iteration {state.card.iteration}, iteration "
+            f"{iteration.number} is open",
             "an `open` was interrupted: run `continual status`, which finishes it",
             code=5,
         )
     return state
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #f64f849e
 def _store(project: Project, partitions, current=None, fresh: Path | None = None):
-    "The history on disk: sealed partitions in data/store, this iteration's in `fresh` (data/work/ingest)."
+    """The history on disk: sealed partitions in data/store, this iteration's in `fresh`
+    (data/work/ingest)."""
     from continual_nb.core.store import Store
 
     fresh = fresh or project.path("data/work/ingest")
@@ -96,7 +98,7 @@ def history(project: Project, iteration: Iteration):
     state, ingested = _state(project, iteration), Ingested.read(project.path("data/work/ingest"))
     return state, ingested, _store(project, state.partitions, ingested.partition)
 
-# %% ../../nbs/85_loop/11_stages.ipynb #80024fa0
+# %% ../../nbs/85_loop/11_stages.ipynb #899cda9e
 def snapshot(project: Project, out: Path) -> str | None:
     "Take the snapshot of the source; once this iteration has it, the source is not read again."
     iteration = project.iteration()
@@ -109,7 +111,7 @@ def snapshot(project: Project, out: Path) -> str | None:
         return None
     return take_snapshot(project, iteration, out)
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #664ce3b2
 def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=None) -> str:
     "Write the arrival of an iteration: what is known as of its moment and not in the store."
     from continual_nb.loop.deployed import read_delivery
@@ -135,14 +137,14 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
     )
     return f"{len(arrival.events):,} new events, {len(arrival.labels):,} new labels"
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #80024fa0
 def _one_type(frame):
     "Spell object columns of mixed types as text, so that Parquet can hold them as delivered."
     for name in frame.columns[frame.dtypes == object]:
         frame[name] = frame[name].astype("str")
     return frame
 
-# %% ../../nbs/85_loop/11_stages.ipynb #d7f1ad1d
+# %% ../../nbs/85_loop/11_stages.ipynb #f8165dbf
 def ingest(project: Project, out: Path) -> str:
     "Type the arrival, quarantine what cannot be placed, estimate the maturity of labels."
     from continual_nb.core.expectations import held_to
@@ -182,9 +184,12 @@ def ingest(project: Project, out: Path) -> str:
         partition,
         findings,
     ).write(out)
-    return f"{partition.events:,} events, {partition.labels:,} labels, {partition.quarantined:,} in quarantine"
+    return (
+        f"{partition.events:,} events, {partition.labels:,} labels, {partition.quarantined:,} "
+        "in quarantine"
+    )
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #d7f1ad1d
 def _suite(project: Project):
     "Read what deliveries must look like."
     from continual_nb.core.expectations import read_suite
@@ -193,7 +198,7 @@ def _suite(project: Project):
     path = project.path("expectations.yaml")
     return read_suite(read_yaml(path) if path.exists() else None, project.params().data)
 
-# %% ../../nbs/85_loop/11_stages.ipynb #0413d7ea
+# %% ../../nbs/85_loop/11_stages.ipynb #aa9a548c
 def monitor(project: Project, out: Path) -> str:
     "Compare the window with the reference, and measure the champion on mature labels."
     from continual_nb.monitoring.monitor import outlier_rows, run_monitoring
@@ -228,9 +233,10 @@ def monitor(project: Project, out: Path) -> str:
     )
     return f"{answer.answer}: {len(answer.incidents)} incidents"
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #0413d7ea
 def _csv(path: Path, head: tuple[str, ...], rows: list[tuple]) -> None:
-    "Write a small CSV for `dvc plots`; a cell that a spreadsheet would take for a formula is quoted."
+    """Write a small CSV for `dvc plots`; a cell that a spreadsheet would take for a formula is
+    quoted."""
     import csv
     import io
 
@@ -316,7 +322,7 @@ def train(project: Project, out: Path) -> str:
         write_bytes(out / f"{hash_}.skops", model.content)
     return f"{len(models)} challengers" if models else "skipped"
 
-# %% ../../nbs/85_loop/11_stages.ipynb #4e65d782
+# %% ../../nbs/85_loop/11_stages.ipynb #7692db18
 def _challengers(project: Project) -> dict[str, bytes]:
     "Read the challengers' bytes by hash."
     from continual_nb.training.cards import Training
@@ -327,7 +333,7 @@ def _challengers(project: Project) -> dict[str, bytes]:
         for card in training.challengers
     }
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #4e65d782
 def evaluate(project: Project, out: Path) -> str:
     "Compare challengers, champion and replaced champions on the evaluation set."
     from continual_nb.composition.result import Composition
@@ -383,7 +389,7 @@ def evaluate(project: Project, out: Path) -> str:
     _csv(out / "scores.csv", ("window", "model", "loss"), scores)
     return evaluation.answer
 
-# %% ../../nbs/85_loop/11_stages.ipynb #a623e518
+# %% ../../nbs/85_loop/11_stages.ipynb #d43dde8a
 def promote(project: Project, out: Path) -> str:
     "Do what was signed and write the state that goes out."
     from continual_nb.loop.feedback import heard
@@ -431,7 +437,7 @@ def promote(project: Project, out: Path) -> str:
     publish(beside, state_out)
     return outcome.answer
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #a623e518
 def report(project: Project, out: Path) -> str:
     "Run the report notebook and write the page."
     from continual_nb.reporting.page import write
@@ -439,7 +445,7 @@ def report(project: Project, out: Path) -> str:
     write(project.root, out)
     return "report.html"
 
-# %% ../../nbs/85_loop/11_stages.ipynb #5b0dec35
+# %% ../../nbs/85_loop/11_stages.ipynb #488d8879
 SHELL_NAMES = {"sh", "bash", "dash", "zsh", "fish", "ksh"}
 
 
@@ -456,7 +462,7 @@ def _parent() -> tuple[int, float] | None:
 
 _started_by: tuple[int, float] | None = None
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #2e6c74a3
 def _owned() -> None:
     "Raise if the run that asked for this stage has died."
     import psutil
@@ -471,7 +477,7 @@ def _owned() -> None:
         "the run that started this stage has ended; nothing was published", "run `dvc repro` again"
     )
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #5b0dec35
 @contextlib.contextmanager
 def lease(project: Project, stage: str):
     "Hold the stage's lease; a run that finds it taken waits for the orphan to end, and says so."
@@ -493,7 +499,8 @@ def lease(project: Project, stage: str):
 
 # %% ../../nbs/85_loop/11_stages.ipynb #d3aea213
 def run_stage(project: Project, stage: str) -> None:
-    "Run one stage under its lease and publish its folder; its duration goes to timings.json, which nothing depends on."
+    """Run one stage under its lease and publish its folder; its duration goes to timings.json,
+    which nothing depends on."""
     global _started_by
     _started_by = _parent()
     began = time.monotonic()

@@ -14,7 +14,8 @@ from ..core.params import read_yaml
 
 # %% ../../nbs/85_loop/14_status.ipynb #206b0100
 def status(project: Project) -> tuple[dict, int]:
-    "Return what to say and the exit code: 0 nothing to do here, 2 work to do, 3 waiting for a person."
+    """Return what to say and the exit code: 0 nothing to do here, 2 work to do, 3 waiting for a
+    person."""
     from continual_nb.core.state import Card
 
     iteration, sealed = project.iteration(), project.is_sealed()
@@ -57,7 +58,8 @@ def status(project: Project) -> tuple[dict, int]:
     )
     said += (
         [
-            f"labels     {asked:,} are asked for, to know whether the model has become worse: continual labels"
+            f"labels     {asked:,} are asked for, to know whether the model has become worse: "
+            "continual labels"
         ]
         if asked
         else []

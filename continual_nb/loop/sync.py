@@ -15,11 +15,12 @@ from .schemas import write as write_schemas
 from ..core.files import write_bytes
 from ..core.params import render
 
-# %% ../../nbs/85_loop/16_sync.ipynb #ad7d5f33
+# %% ../../nbs/85_loop/16_sync.ipynb #68176100
 def readme(
     notebook: dict,  # nbs/index.ipynb
 ) -> str:
-    "Spell the index notebook as Markdown: prose as it stands, code in fences, text output below it."
+    """Spell the index notebook as Markdown: prose as it stands, code in fences, text output below
+    it."""
     parts = []
     for cell in notebook["cells"]:
         source = "".join(cell["source"]).strip()
@@ -34,7 +35,7 @@ def readme(
             parts += [f"```text\n{said.rstrip()}\n```"] if said.strip() else []
     return "\n\n".join(parts).replace("](../", "](") + "\n"  # links of nbs/ are those of the root
 
-
+# %% ../../nbs/85_loop/16_sync.ipynb #ad7d5f33
 def sync(root: Path) -> list[str]:
     "Write what is derived; returns the files that changed."
     from continual_nb.loop.expect import first_suite

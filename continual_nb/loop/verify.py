@@ -151,7 +151,9 @@ def lock_at(project: Project, tag: str) -> dict:
     try:
         return YAML(typ="safe").load(text) or {}
     except Exception as error:
-        raise _broken(f"dvc.lock at {tag} cannot be read: {error}", "compare with a clone") from None
+        raise _broken(
+            f"dvc.lock at {tag} cannot be read: {error}", "compare with a clone"
+        ) from None
 
 
 def check_states(project: Project, seals: list[Seal]) -> Checked:
@@ -252,7 +254,9 @@ def check_decisions(project: Project, seals: list[Seal]) -> Checked:
     for seal in seals:
         folder = project.path(f"{seal.folder}/evidence")
         if not (folder / "decision.yaml").exists():
-            raise _broken(f"{seal.folder}/evidence/decision.yaml is missing", "compare with a clone")
+            raise _broken(
+                f"{seal.folder}/evidence/decision.yaml is missing", "compare with a clone"
+            )
         decision = read_yaml(folder / "decision.yaml")
         if decision.get("verdict", "pending") == "pending":
             raise _broken(
@@ -317,8 +321,12 @@ def check_ledger(project: Project, seals: list[Seal]) -> Checked:
         folder = project.path(f"{seal.folder}/evidence")
         outcome, signed = folder / "outcome.json", folder / "decision.yaml"
         if not outcome.exists() or not signed.exists():
-            raise _broken(f"{seal.folder}/evidence lacks its outcome or decision", "compare with a clone")
-        if not _agrees(decided.get(seal.number), json.loads(outcome.read_text()), read_yaml(signed)):
+            raise _broken(
+                f"{seal.folder}/evidence lacks its outcome or decision", "compare with a clone"
+            )
+        if not _agrees(
+            decided.get(seal.number), json.loads(outcome.read_text()), read_yaml(signed)
+        ):
             raise _broken(
                 f"the ledger does not say of iteration {seal.number} what its sealed record says",
                 "`git restore data/state` and `dvc checkout` restore the ledger",

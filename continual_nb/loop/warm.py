@@ -95,7 +95,8 @@ def _import(name: str) -> None:
 
 # %% ../../nbs/85_loop/01_warm.ipynb #cf3bdce2
 class Server:
-    "Forks a process for each program that is asked for, until its owner has gone and the last has ended."
+    """Forks a process for each program that is asked for, until its owner has gone and the last has
+    ended."""
 
     def __init__(
         self, listener: int, owner: int
@@ -176,7 +177,7 @@ class Server:
             if waiting is line:
                 os.kill(child, signal.SIGKILL)
 
-# %% ../../nbs/85_loop/01_warm.ipynb #f55a4929
+# %% ../../nbs/85_loop/01_warm.ipynb #003f7c25
 def serve(
     listener: int,  # file descriptor of the socket
     owner: int,  # file descriptor that closes when the owner ends
@@ -201,7 +202,7 @@ def serve(
         code if isinstance(code, int) else 0 if code is None else 1
     )  # taking the libraries apart takes longer than most stages
 
-
+# %% ../../nbs/85_loop/01_warm.ipynb #947dfd6c
 def _be(request: dict, run_program: Callable[[], int | None]) -> int | None:
     "Run the program of a request; returns its exit code."
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -218,7 +219,7 @@ def _be(request: dict, run_program: Callable[[], int | None]) -> int | None:
     sys.argv = ["continual", program, *words]
     return run_program()
 
-
+# %% ../../nbs/85_loop/01_warm.ipynb #f55a4929
 def _dvc(words: list[str]) -> int:
     "Be `dvc`."
     sys.argv = ["dvc", *words]

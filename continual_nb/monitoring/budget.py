@@ -49,7 +49,8 @@ def gather(
 ) -> Alarm:
     """Add a window's evidence; a monitor carries an alarm only if its own evidence has grown in this window.
 
-    Source: Shin, Ramdas and Rinaldo (2022), E-detectors: a nonparametric framework for sequential change detection.
+    Source: Shin, Ramdas and Rinaldo (2022), E-detectors: a nonparametric framework for
+    sequential change detection.
     """
     tested = {name: p for name, p in p_values.items() if p is not None}
     names = tuple(dict.fromkeys((*p_values, *(n for n in before if n in p_values))))

@@ -73,7 +73,7 @@ LEVELS_CROSSED = (
 )
 MISSING_JUMP = 0.1  # rise of a column's missing share that counts as broken
 
-# %% ../../nbs/10_monitoring/45_compare.ipynb #9e9923a7
+# %% ../../nbs/10_monitoring/45_compare.ipynb #f1ee1288
 def read_table(path: str | Path) -> pd.DataFrame:
     "Read a CSV or Parquet file; what cannot be read is named."
     path = Path(path)
@@ -93,7 +93,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
             f"{path} cannot be read: {first}", "deliver it as CSV in UTF-8, or as Parquet"
         ) from error
 
-
+# %% ../../nbs/10_monitoring/45_compare.ipynb #9e9923a7
 def named_once(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     "Give every column one name of its own, as text."
     names, twice = [], []
@@ -110,7 +110,7 @@ def named_once(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         else rows.reset_index(drop=True)
     ), twice
 
-# %% ../../nbs/10_monitoring/45_compare.ipynb #139fcbeb
+# %% ../../nbs/10_monitoring/45_compare.ipynb #976f1476
 def familiar(
     profile: ColumnProfile, window: np.ndarray, then: np.ndarray | None, now: np.ndarray | None
 ) -> dict[str, float | None]:
@@ -154,7 +154,7 @@ def familiar(
             made["wasserstein"] = number(np.abs(place(then) - place(now)).mean())
     return made
 
-
+# %% ../../nbs/10_monitoring/45_compare.ipynb #7f2e9a41
 def repeats(rows: pd.DataFrame, most: int = 100_000) -> float:
     "Share of the rows that occur before; a column without a repeat answers for all."
     if not len(rows) or len(rows.columns) <= 3:
@@ -168,14 +168,14 @@ def repeats(rows: pd.DataFrame, most: int = 100_000) -> float:
     except TypeError:
         return 0.0
 
-
+# %% ../../nbs/10_monitoring/45_compare.ipynb #139fcbeb
 def drawn(numbers: np.ndarray) -> np.ndarray:
     "Sort a seeded sample of the finite numbers."
     if len(numbers) > DRAWN:
         numbers = numbers[np.random.RandomState(11).randint(0, len(numbers), DRAWN)]
     return np.sort(numbers[np.isfinite(numbers)])
 
-# %% ../../nbs/10_monitoring/45_compare.ipynb #58b62aef
+# %% ../../nbs/10_monitoring/45_compare.ipynb #4ef4f0de
 def loss_of(
     label: pd.Series, prediction: pd.Series
 ) -> tuple[np.ndarray, str, bool]:  # (n,) NaN where unknown, its name, regression
@@ -200,12 +200,12 @@ def loss_of(
     wrong = (plain(label) != plain(prediction)).to_numpy(dtype=float, na_value=np.nan)
     return np.where(unknown, np.nan, wrong), "error rate", False
 
-
+# %% ../../nbs/10_monitoring/45_compare.ipynb #58b62aef
 def positive_of(classes) -> str:
     "The class that a probability speaks of: the later of two in sorted order, as 1, True, yes."
     return max(map(str, classes), default="1")
 
-# %% ../../nbs/10_monitoring/45_compare.ipynb #05a2afad
+# %% ../../nbs/10_monitoring/45_compare.ipynb #338e3323
 class LossChange(Result):
     "What the predictions cost, then and now."
 
@@ -222,7 +222,7 @@ class LossChange(Result):
         LossSlice, ...
     ] = ()  # groups of up to three categories in which it has risen most, likewise
 
-
+# %% ../../nbs/10_monitoring/45_compare.ipynb #05a2afad
 def loss_change(then: np.ndarray, now: np.ndarray, name: str, alpha: float) -> LossChange | None:
     "Compare mean losses (Welch)."
     from scipy.special import stdtr, stdtrit
@@ -349,7 +349,8 @@ class Comparison(Result):
                         (s.name, f"{s.rows:,}", spell(s.loss), spell(s.p_value))
                         for s in self.loss.crossed
                     ),
-                    "Groups of up to three categories in which the loss has risen most, tested on rows that the search did not see",
+                    "Groups of up to three categories in which the loss has risen most, tested "
+                    "on rows that the search did not see",
                 )
             )
         if self.quality:
@@ -391,7 +392,8 @@ class Comparison(Result):
             said.append(self.outliers.sentence)
         if self.loss is not None:
             said.append(
-                f"The {self.loss.name} was {self.loss.before:.3g} and is {self.loss.now:.3g} (change {self.loss.low:+.2g} to {self.loss.high:+.2g})."
+                f"The {self.loss.name} was {self.loss.before:.3g} and is {self.loss.now:.3g} "
+                f"(change {self.loss.low:+.2g} to {self.loss.high:+.2g})."
             )
         count = len(self.incidents)
         said.append(
@@ -422,7 +424,9 @@ class Comparison(Result):
             ]
             spell = lambda v: "" if v is None else f"{v:.3f}"
             made += [
-                f"{c.column[:24]:<24} {c.effect:>8.3f} {c.p_adjusted:>9.2g} {spell(c.familiar.get('ks')):>6} {spell(c.familiar.get('psi')):>6}  {c.note.split('; ')[0][:60]}"
+                f"{c.column[:24]:<24} {c.effect:>8.3f} {c.p_adjusted:>9.2g} "
+                f"{spell(c.familiar.get('ks')):>6} {spell(c.familiar.get('psi')):>6}  "
+                f"{c.note.split('; ')[0][:60]}"
                 for c in moved[:8]
             ]
             made += [f"  and {len(moved) - 8} more"] if len(moved) > 8 else []
@@ -437,9 +441,13 @@ class Comparison(Result):
 
 # %% ../../nbs/10_monitoring/45_compare.ipynb #8970710d
 STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#20262e;background:#fff}"
-    "table{border-collapse:collapse;font-size:.9rem;display:block;overflow-x:auto}td,th{padding:.3rem .6rem;text-align:left;"
-    "border-bottom:1px solid #ddd;vertical-align:top}.number{text-align:right}img{max-width:100%;height:auto}caption{text-align:left;font-weight:600}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
+    "1rem;color:#20262e;background:#fff}"
+    "table{border-collapse:collapse;font-size:.9rem;display:block;overflow-x:auto}"
+    "td,th{padding:.3rem .6rem;text-align:left;"
+    "border-bottom:1px solid "
+    "#ddd;vertical-align:top}.number{text-align:right}img{max-width:100%;height:auto}"
+    "caption{text-align:left;font-weight:600}"
 )
 
 
@@ -448,7 +456,8 @@ def page_of(section: Section) -> str:
     import base64
 
     figures = "".join(
-        f'<img alt="{html.escape(p.alt)}" width="{p.width}" src="data:image/png;base64,{base64.b64encode(p.png).decode()}">'
+        f'<img alt="{html.escape(p.alt)}" width="{p.width}" '
+        f'src="data:image/png;base64,{base64.b64encode(p.png).decode()}">'
         for p in section.pictures
     )
     unchecked = (
@@ -466,8 +475,11 @@ def page_of(section: Section) -> str:
     )
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"<title>{html.escape(section.title)}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width"><meta http-equiv="Content-Security-Policy" '
+        f'content="{policy}">'
+        f"<title>{html.escape(section.title)}</title><style>{STYLE}</style></head>"
+        f"<body><main>{body}</main></body></html>\n"
     )
 
 # %% ../../nbs/10_monitoring/45_compare.ipynb #99224ea2
@@ -584,7 +596,8 @@ class _Structure:
         )
 
     def structure(self) -> dict[str, pd.Series]:
-        "Name what is missing, new, unreadable or of another type; return the columns that can be compared."
+        """Name what is missing, new, unreadable or of another type; return the columns that can be
+        compared."""
         m, ready = self.m, {}
         for side, rows in (("reference", m.reference_), ("window", self.window)):
             if not len(rows):
@@ -677,7 +690,8 @@ class _Structure:
                 "not a number",
                 "error" if bad > 0.05 else "warning",
                 unread,
-                f"{name} holds {unread:,} values that are no numbers ({bad:.1%}); they count as missing.",
+                f"{name} holds {unread:,} values that are no numbers ({bad:.1%}); they count as "
+                "missing.",
                 bad,
             )
         return ready.rename(name)
@@ -778,7 +792,8 @@ class _Asked:
                 "duplicates",
                 "warning",
                 int(sides[1] * len(self.window)),
-                f"{sides[1]:.1%} of the rows repeat another one; in the reference {sides[0]:.1%} did.",
+                f"{sides[1]:.1%} of the rows repeat another one; in the reference {sides[0]:.1%} "
+                "did.",
                 sides[1],
             )
 
@@ -852,7 +867,8 @@ class _Asked:
                 verdict="not testable",
                 share=share,
                 rows=len(look[1]),
-                note=f"one row in {1 / share:,.0f} cannot be told from half of {len(look[0]):,} rows",
+                note=f"one row in {1 / share:,.0f} cannot be told from half of {len(look[0]):,} "
+                "rows",
             )
         if key not in m.odd_:
             m.odd_[key] = fit_outliers(features, m.joint_.get(key), look[0])
@@ -1051,7 +1067,8 @@ class _Spelled:
             cause="covariate shift",
             members=(v.column,),
             action=MEANS["covariate shift"][1],
-            sentence=f"{what} {v.column} has changed: distance {v.effect:.2f}, p = {v.p_value:.2g}.{words}",
+            sentence=f"{what} {v.column} has changed: distance {v.effect:.2f}, p = "
+            f"{v.p_value:.2g}.{words}",
         )
 
     def _slice_incident(self, look, s: Slice, cost) -> Incident:
@@ -1084,7 +1101,10 @@ class _Spelled:
             cause = "covariate shift"
         loud = "loss" in s.columns
         what = listed(["the loss" if c == "loss" else c for c in s.columns])
-        more = f" {s.reference_rows:,} rows of the reference and {s.rows:,} now; the other rows show no such change."
+        more = (
+            f" {s.reference_rows:,} rows of the reference and {s.rows:,} now; the other rows "
+            "show no such change."
+        )
         narrower = (
             next(
                 (
@@ -1110,7 +1130,9 @@ class _Spelled:
             severity="harm" if harm else "look",
             title=f"{what} changed in {s.name}",
             columns=tuple(c for c in s.columns if c != "loss"),
-            sentence=f"In {s.name} {what} {'has' if len(s.columns) == 1 else 'have'} changed (distance {s.distance:.2f}, p = {s.p_value:.2g} after correction).{more}{sentence}{within}",
+            sentence=f"In {s.name} {what} {'has' if len(s.columns) == 1 else 'have'} changed "
+            f"(distance {s.distance:.2f}, p = {s.p_value:.2g} after "
+            f"correction).{more}{sentence}{within}",
             cause=cause,
             members=s.columns,
             slice=s.name,
@@ -1162,7 +1184,10 @@ class _Spelled:
         if cost is not None and cost[0].leaves:
             text += f" Most of all where {cost[0].leaves[0].rule}."
         if cost is not None and cost[0].crossed:
-            text += f" Among crossings of categories it has risen most in {cost[0].crossed[0].name} ({cost[0].crossed[0].rows:,} rows)."
+            text += (
+                " Among crossings of categories it has risen most in "
+                f"{cost[0].crossed[0].name} ({cost[0].crossed[0].rows:,} rows)."
+            )
         if together.verdict == "drifted" and together.note:
             text += f" {together.note}."
         if (
@@ -1217,7 +1242,8 @@ class _Spelled:
         except Exception as error:
             raise ContinualError(
                 f"the slice {query!r} cannot be read: {str(error).splitlines()[0]}",
-                "write it as a pandas query over the columns, as \"port == 'EWR' and distance > 1000\"",
+                "write it as a pandas query over the columns, as \"port == 'EWR' and distance > "
+                '1000"',
             ) from error
 
 # %% ../../nbs/10_monitoring/45_compare.ipynb #574159df
@@ -1316,7 +1342,8 @@ class _Scoring(_Structure, _Asked, _Told, _Spelled):
         )
 
     def _crossed(self, look, cost):
-        "Where the loss has risen for certain, name the groups of up to three categories in which it has risen most."
+        """Where the loss has risen for certain, name the groups of up to three categories in which
+        it has risen most."""
         if cost is None or cost[0].p_value > self.settings.alpha * SPENT["loss"]:
             return cost
         names = [
@@ -1369,7 +1396,7 @@ class _Scoring(_Structure, _Asked, _Told, _Spelled):
             )
         return said
 
-# %% ../../nbs/10_monitoring/45_compare.ipynb #ed08cadd
+# %% ../../nbs/10_monitoring/45_compare.ipynb #66c66843
 def by_outcome(losses: list[np.ndarray], label: list[np.ndarray]) -> Parts:
     "Split the change of the mean loss by the shares of the outcomes and the loss of each."
     size = max(map(np.max, label)) + 1
@@ -1387,12 +1414,14 @@ def by_outcome(losses: list[np.ndarray], label: list[np.ndarray]) -> Parts:
         covariate=0.0,
         concept=number(total - mixed),
         label_shift=number(mixed),
-        sentence=f"The loss changed by {total:+.3g}: {mixed:+.3g} by other shares of the outcomes, {total - mixed:+.3g} because rows of one outcome turn out otherwise.",
+        sentence=f"The loss changed by {total:+.3g}: {mixed:+.3g} by other shares of the "
+        f"outcomes, {total - mixed:+.3g} because rows of one outcome turn out otherwise.",
     )
 
-
+# %% ../../nbs/10_monitoring/45_compare.ipynb #894f0ccc
 def _each(function, items, rows: int) -> list:
-    "Apply a function to columns, on two threads where there are many rows (numpy lets go of the lock)."
+    """Apply a function to columns, on two threads where there are many rows (numpy lets go of the
+    lock)."""
     if rows < 50_000:
         return [function(item) for item in items]
     from concurrent.futures import ThreadPoolExecutor
@@ -1400,7 +1429,7 @@ def _each(function, items, rows: int) -> list:
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(function, items))
 
-
+# %% ../../nbs/10_monitoring/45_compare.ipynb #ed08cadd
 def univariate(monitor: Monitor, window: pd.DataFrame) -> tuple[ColumnDrift, ...]:
     "Only the verdicts of the single columns: what a dashboard of a wide table asks every minute."
     scoring = _Scoring(monitor, window)

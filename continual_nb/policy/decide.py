@@ -17,7 +17,7 @@ from ..monitoring.result import Monitoring
 from .result import Action, Option, Proposal, Rule, Steer
 from .triggers import Evidence, Stack, evidence
 
-# %% ../../nbs/20_policy/03_decide.ipynb #5d65db2f
+# %% ../../nbs/20_policy/03_decide.ipynb #48b17251
 def broken_data(monitoring: Monitoring) -> Rule:
     "Can the data not be trusted?"
     errors = [finding for finding in monitoring.findings if finding.severity == "error"]
@@ -28,7 +28,7 @@ def broken_data(monitoring: Monitoring) -> Rule:
     )
     return Rule(question="Are the data broken?", answer="yes" if errors else "no", because=because)
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #d255948f
 def no_champion(state: State) -> Rule:
     "Is there no model yet?"
     missing = state.card.champion is None
@@ -54,7 +54,10 @@ def better_before(state: State, params: Decide, events: int) -> Rule:
         )
     best = max(state.card.rivals, key=lambda rival: rival.gain)
     worth = best.low * events * params.horizon * params.costs.loss
-    said = f"on {best.window} the best of them gains {best.gain:.4f} per event ({best.low:.4f} to {best.high:.4f})"
+    said = (
+        f"on {best.window} the best of them gains {best.gain:.4f} per event ({best.low:.4f} "
+        f"to {best.high:.4f})"
+    )
     if left := left_to_people(state, "rollback"):
         said += f"; returning to it was proposed in iteration {left[-1]} and not done"
     return Rule(
@@ -63,9 +66,10 @@ def better_before(state: State, params: Decide, events: int) -> Rule:
         because=said,
     )
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #5d65db2f
 def left_to_people(state: State, do: str) -> list[int]:
-    "Iterations since the last change of model or reference in which something was proposed and not done: left to a person, or refused."
+    """Iterations since the last change of model or reference in which something was proposed and
+    not done: left to a person, or refused."""
     made = [e for e in state.ledger if e["kind"] == "decision"]
     begun = max(
         (e["iteration"] for e in made if e["answer"] in ("promoted", "rolled back", "refreshed")),
@@ -89,7 +93,8 @@ def pays(params: Decide, known: Evidence) -> Rule:
         return Rule(
             question=question,
             answer="no",
-            because=f"{_told(params, known)}; warm-up, cool-down or the budget of updates forbids one now",
+            because=f"{_told(params, known)}; warm-up, cool-down or the budget of updates "
+            "forbids one now",
         )
     blind = math.isnan(known.excess[0]) and any(
         rule.kind in ("debt", "performance", "forecast") for rule in params.trigger.rules.values()
@@ -102,14 +107,15 @@ def pays(params: Decide, known: Evidence) -> Rule:
         )
     return Rule(question=question, answer="no", because=_told(params, known))
 
-# %% ../../nbs/20_policy/03_decide.ipynb #f2880aa8
+# %% ../../nbs/20_policy/03_decide.ipynb #2198b8ad
 def _sure(params: Decide) -> float:
     "Standard errors that the deciding debt rule takes off; half a one where no rule is about debt."
     return next((rule.sure for rule in params.trigger.rules.values() if rule.kind == "debt"), 0.5)
 
 
 def _told(params: Decide, known: Evidence) -> str:
-    "Say in words what the deciding rule looked at: of a combination, the parts that hold, or all of them if none does."
+    """Say in words what the deciding rule looked at: of a combination, the parts that hold, or all
+    of them if none does."""
     if params.trigger.when not in params.trigger.rules:
         return "the policy never updates"
     stack = Stack([params.trigger])
@@ -123,9 +129,13 @@ def _told(params: Decide, known: Evidence) -> str:
     ahead = (
         f", and would cost {future:,.0f} over the next {params.horizon} windows" if future else ""
     )
-    spent = f"since the last update staleness has cost about {debt:,.0f}{ahead}; an update costs {params.costs.change:,.0f}"
+    spent = (
+        f"since the last update staleness has cost about {debt:,.0f}{ahead}; an update costs "
+        f"{params.costs.change:,.0f}"
+    )
     gained = (
-        f"; the last update gained {float(known.gained[0]):,.0f} per window, and after a break the next one may gain again"
+        f"; the last update gained {float(known.gained[0]):,.0f} per window, and after a break "
+        "the next one may gain again"
         if known.since[0] <= 1 and known.gained[0] > 0
         else ""
     )
@@ -134,13 +144,15 @@ def _told(params: Decide, known: Evidence) -> str:
         "forecast": spent,
         "schedule": f"{int(known.since[0])} windows have passed since the last update or attempt",
         "drift": f"{drifted} columns drifted",
-        "amount": f"{int(known.rows[0]):,} events and {int(known.labels[0]):,} labels are new to the champion",
+        "amount": f"{int(known.rows[0]):,} events and {int(known.labels[0]):,} labels are new to "
+        "the champion",
         "latency": f"{int(known.rows[0]):,} events are new to the champion",
-        "performance": f"the loss per event is {known.loss[0]:.4g}, {known.excess[0]:.3g} beyond what was accepted",
+        "performance": f"the loss per event is {known.loss[0]:.4g}, {known.excess[0]:.3g} beyond "
+        "what was accepted",
     }
     return "; ".join(dict.fromkeys(said[params.trigger.rules[name].kind] for name in names))
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #48e9104e
 def _parts(trigger: Trigger, name: str) -> list[str]:
     "Name the simple rules that a rule rests on."
     rule = trigger.rules[name]
@@ -166,7 +178,10 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
             answer="cannot tell",
             because="too few labels that count, of every class",
         )
-    said = f"on this window it would save {found.gain:.4f} per event ({found.low:.4f} to {found.high:.4f}), and {monitoring.excess:.4f} have been lost since acceptance"
+    said = (
+        f"on this window it would save {found.gain:.4f} per event ({found.low:.4f} to "
+        f"{found.high:.4f}), and {monitoring.excess:.4f} have been lost since acceptance"
+    )
     worth = found.gain * monitoring.rows * params.horizon * params.costs.loss
     if monitoring.excess <= 0 or found.low <= 0:
         return Rule(
@@ -185,19 +200,22 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
         return Rule(
             question=question,
             answer="no",
-            because=f"what remains would cost {rest:,.0f} over {params.horizon} windows, and an update {params.costs.change:,.0f}: {said}",
+            because=f"what remains would cost {rest:,.0f} over {params.horizon} windows, and an "
+            f"update {params.costs.change:,.0f}: {said}",
         )
     if worth < params.costs.correction:
         return Rule(
             question=question,
             answer="no",
-            because=f"it would save {worth:,.0f} over {params.horizon} windows and cost {params.costs.correction:,.0f}",
+            because=f"it would save {worth:,.0f} over {params.horizon} windows and cost "
+            f"{params.costs.correction:,.0f}",
         )
     if tried := _tried(state):
         return Rule(
             question=question,
             answer="no",
-            because=f"it was tried in iteration {tried} and not enough: a new training is the next step",
+            because=f"it was tried in iteration {tried} and not enough: a new training is the "
+            "next step",
         )
     return Rule(
         question=question,
@@ -205,9 +223,10 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
         because=f"correcting the answers of the model is enough: {said}",
     )
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #f2880aa8
 def _tried(state: State) -> int | None:
-    "The iteration since the champion came into its place in which correcting its answers was tried in vain."
+    """The iteration since the champion came into its place in which correcting its answers was
+    tried in vain."""
     changed = [
         e["iteration"]
         for e in state.ledger
@@ -248,7 +267,8 @@ def moved_without_harm(params: Decide, monitoring: Monitoring, state: State) -> 
         return Rule(
             question=question,
             answer="yes",
-            because=f"drift has been seen in {since} windows in a row, and in none of them could an update have paid",
+            because=f"drift has been seen in {since} windows in a row, and in none of them could "
+            "an update have paid",
         )
     return Rule(
         question=question,
@@ -258,7 +278,8 @@ def moved_without_harm(params: Decide, monitoring: Monitoring, state: State) -> 
 
 
 def _harmless(params: Decide, alerts: list, high: float | None, events: int) -> bool:
-    "Whether something drifted in a window, and even the worst that its labels allow would not have paid an update."
+    """Whether something drifted in a window, and even the worst that its labels allow would not
+    have paid an update."""
     drifted = any(alert["kind"] in ("features", "target", "prediction") for alert in alerts)
     harm = any(
         _grade(alert) == "harm" or alert["kind"] == "quality" and _grade(alert) != "note"
@@ -421,7 +442,8 @@ def choices(params: Decide, monitoring: Monitoring, state: State, means: str) ->
 def worth_of_waiting(
     params: Decide, gain: tuple[float | None, float | None, float | None]
 ) -> float | None:
-    "Money by which deciding after one more window is better than deciding now; below zero: it is worse."
+    """Money by which deciding after one more window is better than deciding now; below zero: it is
+    worse."""
     mean, low, high = gain
     if mean is None or low is None or high is None or high <= low:
         return None
@@ -433,7 +455,8 @@ def worth_of_waiting(
 
 
 def _positive_part(mean: float, spread: float) -> float:
-    "Expected worth of what may be done or left, once its worth is known: E max(N(mean, spread), 0)."
+    """Expected worth of what may be done or left, once its worth is known: E max(N(mean, spread),
+    0)."""
     if spread <= 0:
         return max(mean, 0.0)
     z = mean / spread
@@ -441,9 +464,10 @@ def _positive_part(mean: float, spread: float) -> float:
         2 * math.pi
     )
 
-# %% ../../nbs/20_policy/03_decide.ipynb #e773723f
+# %% ../../nbs/20_policy/03_decide.ipynb #6c539343
 def labels_worth_asking(params: Decide, monitoring: Monitoring) -> tuple[int, float] | None:
-    "How many labels are best asked for, and the money that knowing them is worth; None where none can be asked for, or the loss is not known at all."
+    """How many labels are best asked for, and the money that knowing them is worth; None where none
+    can be asked for, or the loss is not known at all."""
     most, n, price = min(params.labels, monitoring.askable), monitoring.mature, params.costs.label
     if (
         not most
@@ -474,7 +498,7 @@ def labels_worth_asking(params: Decide, monitoring: Monitoring) -> tuple[int, fl
     best = best if worth[best] > best * price else most
     return best, worth[best]
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #e773723f
 def labels_tell(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Would labels that people give make the decision better by more than they cost?"
     question, most = "Would more labels settle it?", min(params.labels, monitoring.askable)
@@ -506,16 +530,18 @@ def labels_tell(params: Decide, monitoring: Monitoring, state: State) -> Rule:
         return Rule(
             question=question,
             answer="cannot tell",
-            because=f"what the model loses is not known at all; a person may ask for {most:,} labels all the same",
+            because=f"what the model loses is not known at all; a person may ask for {most:,} "
+            "labels all the same",
         )
     count, worth = found
     return Rule(
         question=question,
         answer="yes" if worth > count * params.costs.label else "no",
-        because=f"{count:,} more labels of this window would make the decision better by about {worth:,.0f}, and cost {count * params.costs.label:,.0f}",
+        because=f"{count:,} more labels of this window would make the decision better by about "
+        f"{worth:,.0f}, and cost {count * params.costs.label:,.0f}",
     )
 
-# %% ../../nbs/20_policy/03_decide.ipynb #8df8a756
+# %% ../../nbs/20_policy/03_decide.ipynb #731fe6bb
 MEANS = {
     "broken": ("inspect", "mend the data"),
     "first": ("improve", "first model"),
@@ -538,7 +564,8 @@ CHANGES = (
 def decide(
     params: Decide, monitoring: Monitoring, state: State, steer: Steer = Steer()
 ) -> Proposal:
-    "Propose the action for this iteration; a person's steer overrules the policy, and both are kept."
+    """Propose the action for this iteration; a person's steer overrules the policy, and both are
+    kept."""
     known = evidence(params, monitoring, state)
     debt = float(known.debt(_sure(params))[0])
     rules = {
@@ -631,11 +658,11 @@ def decide(
         waiting=worth_of_waiting(params, gain),
     )
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #4bd723e5
 def _best_rival(state: State) -> str | None:
     return max(state.card.rivals, key=lambda rival: rival.gain).hash if state.card.rivals else None
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #8df8a756
 def _means_of(action: Action, state: State) -> str:
     improve = "retrain" if state.card.champion else "first model"
     return {

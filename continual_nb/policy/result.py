@@ -36,7 +36,7 @@ ADVICE = {
     "earlier champion": "return to an earlier model",
 }  # means -> words for people
 
-# %% ../../nbs/20_policy/02_result.ipynb #38a8f57b
+# %% ../../nbs/20_policy/02_result.ipynb #5023f40c
 class Steer(Result):
     "A person's overruling of the policy, reset by every `continual open`."
 
@@ -48,7 +48,7 @@ class Steer(Result):
         None  # improve: by which means; None: retrain
     )
 
-
+# %% ../../nbs/20_policy/02_result.ipynb #7f197ae7
 class Rule(Result):
     "One question of the policy and its answer."
 
@@ -56,7 +56,7 @@ class Rule(Result):
     answer: Literal["yes", "no", "cannot tell"]
     because: str
 
-
+# %% ../../nbs/20_policy/02_result.ipynb #38a8f57b
 class Option(Result):
     "One thing that could be done, with what it would bring and cost."
 
@@ -95,21 +95,29 @@ class Proposal(Result):
     steer_reason: str = ""
     menu: tuple[Option, ...] = ()  # what else could be done, cheapest first
     waiting: float | None = (
-        None  # money by which looking again after one more window is better (or worse, below 0) than updating or not updating now
+        # money by which looking again after one more window is better (or worse, below 0) than
+        # updating or not updating now
+        None
     )
 
     def section(self) -> Section:
         "Show the action, its cause, and what was considered."
         lead = f"The policy advises to {ADVICE.get(self.means, self.means)}. {self.cause}"
         if self.steered_by:
-            lead = f"{self.steered_by} steered this iteration to “{self.action}”: {self.steer_reason.rstrip('.')}. The policy had said “{self.policy}”. {self.cause}"
+            lead = (
+                f"{self.steered_by} steered this iteration to “{self.action}”: "
+                f"{self.steer_reason.rstrip('.')}. The policy had said “{self.policy}”. "
+                f"{self.cause}"
+            )
         rules = Table(
             ("question", "answer", "because"),
             tuple((r.question, r.answer, r.because) for r in self.rules),
             "What was considered, in order; the first yes decides",
         )
         unchecked = (
-            "What the model loses is estimated against the quality at its acceptance, adjusted for the base rate; whether a new model would do better is only known after the comparison.",
+            "What the model loses is estimated against the quality at its acceptance, adjusted "
+            "for the base rate; whether a new model would do better is only known after the "
+            "comparison.",
         )
         return Section(
             "What is advised",
@@ -137,7 +145,8 @@ class Proposal(Result):
         wait = (
             ""
             if self.waiting is None
-            else f"; waiting one more window is worth about {money(self.waiting)} against deciding now"
+            else f"; waiting one more window is worth about {money(self.waiting)} against "
+            "deciding now"
         )
         return (
             Table(
@@ -166,5 +175,7 @@ class Proposal(Result):
         legend(ax)
         return picture(
             figure,
-            f"Estimated loss from the ageing of the model since the last update: {self.debt:,.0f}, of which {self.debt - self.debt_before:,.0f} in this window; acting would cost {self.cost:,.0f}.",
+            "Estimated loss from the ageing of the model since the last update: "
+            f"{self.debt:,.0f}, of which {self.debt - self.debt_before:,.0f} in this window; "
+            f"acting would cost {self.cost:,.0f}.",
         )

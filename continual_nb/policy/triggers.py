@@ -38,13 +38,17 @@ class Evidence:
     skill_loss: np.ndarray  # (n,) since acceptance
     excess: np.ndarray  # (n,) loss per event beyond that of the accepted skill
     proven: np.ndarray  # (n,) bool: that loss is certain and matters
-    gained: np.ndarray  # (n,) money per window that the last update gained, as compared; 0 where the last attempt changed nothing
+    # (n,) money per window that the last update gained, as compared; 0 where the last attempt
+    # changed nothing
+    gained: np.ndarray
     doubt: np.ndarray  # (n,) standard error of that
     returned: (
         np.ndarray
     )  # (n,) bool: an earlier champion has been proven better again at least once
     owed: np.ndarray  # (n,) money that the last comparison measured and that was not gained since
-    lost: np.ndarray  # (n,) money lost to staleness since the last update or comparison, as estimated; below 0 it is none
+    # (n,) money lost to staleness since the last update or comparison, as estimated; below 0 it is
+    # none
+    lost: np.ndarray
     unsure: np.ndarray  # (n,) standard error of that
     events: np.ndarray  # (n,) in the window
     losses: (
@@ -119,7 +123,7 @@ def blank(n: int = 1, history: int = 0, **known) -> Evidence:
 
 blank(2, owed=5.0, lost=[10.0, 30.0], unsure=10.0).debt(sure=1.0)
 
-# %% ../../nbs/20_policy/01_triggers.ipynb #af988348
+# %% ../../nbs/20_policy/01_triggers.ipynb #b8df176a
 def _debt(rule, e: Evidence):
     enough, left = (
         rule.factor * e.cost,
@@ -135,11 +139,11 @@ def _debt(rule, e: Evidence):
     again = (e.since <= 1) & (e.run <= most) & ((e.gained - e.doubt) * left >= enough)
     return (e.debt(rule.sure) >= enough) | ahead | again
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #a35c4c18
 def _schedule(rule, e: Evidence):
     return e.since >= rule.every
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #af988348
 def _amount(rule, e: Evidence):
     return (e.rows if rule.of == "rows" else e.labels) >= rule.count
 
@@ -152,7 +156,7 @@ def _drift(rule, e: Evidence):
     counted = e.drifted.sum(axis=1) if rule.role == "any" else e.drifted[:, ROLES.index(rule.role)]
     return counted >= rule.least
 
-# %% ../../nbs/20_policy/01_triggers.ipynb #9c748097
+# %% ../../nbs/20_policy/01_triggers.ipynb #257bd9db
 def _performance(rule, e: Evidence):
     now = e.loss if rule.of == "loss" else e.skill_loss
     if rule.rule == "static":
@@ -165,7 +169,7 @@ def _performance(rule, e: Evidence):
     mean = _last(past, rule.windows)
     return now > mean + np.abs(mean) * rule.level
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #8b5e5d09
 def _quantile(past: np.ndarray, known: np.ndarray, level) -> np.ndarray:
     "Quantile of every row of `past`, unknowns left out; the level may differ by row."
     if not past.shape[1]:
@@ -175,7 +179,7 @@ def _quantile(past: np.ndarray, known: np.ndarray, level) -> np.ndarray:
     high = np.minimum(low + 1, np.maximum(known - 1, 0))
     return ordered[each, low] + (at - low) * (ordered[each, high] - ordered[each, low])
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #9c748097
 def _last(past: np.ndarray, windows) -> np.ndarray:
     "Mean of the last known values of every row, as many as asked for; NaN where there is none."
     seen = ~np.isnan(past)
@@ -259,7 +263,8 @@ class Stack:
 
     @staticmethod
     def _joined(level) -> tuple:
-        "Put combinations of one depth side by side: their places, their parts, whose part each is, how many must hold."
+        """Put combinations of one depth side by side: their places, their parts, whose part each
+        is, how many must hold."""
         slots, parts, least = zip(*level)
         return (
             np.array(slots),
@@ -289,7 +294,7 @@ class Stack:
         over = (limit["budget"] > 0) & (spent >= limit["budget"])
         return (e.number <= limit["warm_up"]) | (e.since <= limit["cool_down"]) | over
 
-# %% ../../nbs/20_policy/01_triggers.ipynb #9922452c
+# %% ../../nbs/20_policy/01_triggers.ipynb #bf9dd8b2
 MEMORY = 5  # attempts that make the norm
 OTHER = (
     "first model",
@@ -300,22 +305,25 @@ OTHER = (
 
 
 def norm(
-    ratios: np.ndarray,  # (n, MEMORY) loss over that of a constant answer, of the last attempts; NaN where there were fewer
+    # (n, MEMORY) loss over that of a constant answer, of the last attempts; NaN where there were
+    # fewer
+    ratios: np.ndarray,
     errors: np.ndarray,  # (n, MEMORY) their standard errors
 ) -> tuple[np.ndarray, np.ndarray]:
     "Return what a fresh model reaches, and how sure that is."
     count = np.maximum((~np.isnan(ratios)).sum(axis=1), 1)
     return np.nansum(ratios, axis=1) / count, np.sqrt(np.nansum(errors**2, axis=1)) / count
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #54b7e04d
 def refined(ratio, error, first, first_error):
     "Combine two measurements by their precision."
     w, v = 1 / np.maximum(error, 1e-12) ** 2, 1 / np.maximum(first_error, 1e-12) ** 2
     return (ratio * w + first * v) / (w + v), (w + v) ** -0.5
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #9922452c
 def add_up(lost, sampling, windows, worth, error):
-    "Add one window: money lost so far, its sampling variance, windows in the sum; a sum below zero begins anew."
+    """Add one window: money lost so far, its sampling variance, windows in the sum; a sum below
+    zero begins anew."""
     lost, sampling, windows = lost + worth, sampling + error**2, windows + 1
     return (
         np.where(lost < 0, 0.0, lost),
@@ -323,14 +331,15 @@ def add_up(lost, sampling, windows, worth, error):
         np.where(lost < 0, 0.0, windows),
     )
 
-# %% ../../nbs/20_policy/01_triggers.ipynb #9ee5fbdf
+# %% ../../nbs/20_policy/01_triggers.ipynb #c53e95cf
 def _error(metrics) -> float:
     "Standard error of a loss, from its interval."
     return 0.0 if metrics.loss_low is None else (metrics.loss_high - metrics.loss_low) / 2 / 1.96
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #aeea370a
 def judged(monitoring: Monitoring, state: State) -> list[tuple[str, int, Any, int]]:
-    "Windows that the champion was not trained on and is judged by: (window, iteration that judged it first, metrics now, events), in order."
+    """Windows that the champion was not trained on and is judged by: (window, iteration that judged
+    it first, metrics now, events), in order."""
     champion = state.champion()
     if champion is None:
         return []
@@ -352,7 +361,7 @@ def judged(monitoring: Monitoring, state: State) -> list[tuple[str, int, Any, in
     events = {monitoring.window: monitoring.rows}
     return [(*made[window], events.get(window, made[window][2].rows)) for window in sorted(made)]
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #9ee5fbdf
 def _attempts(state: State, seen: list) -> tuple[np.ndarray, np.ndarray, float, int]:
     "Ratios and errors of the last attempts, money that the last one left owed, and its iteration."
     made = [e for e in state.ledger if e["kind"] == "evaluation" and e.get("fresh")]
@@ -407,7 +416,7 @@ def _attempts(state: State, seen: list) -> tuple[np.ndarray, np.ndarray, float, 
         int(last.get("iteration", 0)),
     )
 
-# %% ../../nbs/20_policy/01_triggers.ipynb #9060d061
+# %% ../../nbs/20_policy/01_triggers.ipynb #73b4c62e
 def _staleness(params: Decide, monitoring: Monitoring, state: State) -> dict[str, float]:
     "Add up what staleness has cost since the last attempt."
     seen, price = judged(monitoring, state), params.costs.loss
@@ -431,7 +440,7 @@ def _staleness(params: Decide, monitoring: Monitoring, state: State) -> dict[str
         "unsure": float(np.sqrt(sampling + (windows * level) ** 2)),
     }
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #dabbc2c3
 def evidence(params: Decide, monitoring: Monitoring, state: State) -> Evidence:
     "Gather what the pipeline knows of one iteration."
     number, champion, nan = state.card.iteration + 1, state.champion(), float("nan")
@@ -473,15 +482,17 @@ def evidence(params: Decide, monitoring: Monitoring, state: State) -> Evidence:
 
 
 def _returned(state: State) -> bool:
-    "Whether an earlier champion has been proven better than the one in place, in any comparison so far."
+    """Whether an earlier champion has been proven better than the one in place, in any comparison
+    so far."""
     made = (e for e in state.ledger if e["kind"] == "evaluation")
     return any(
         ghost["low"] is not None and ghost["low"] > 0 for e in made for ghost in e.get("ghosts", ())
     )
 
-
+# %% ../../nbs/20_policy/01_triggers.ipynb #9060d061
 def _gained(state: State, price: float) -> tuple[float, float]:
-    "Money per window by which the last update was better than what it replaced, and its standard error; 0 where the last attempt changed nothing."
+    """Money per window by which the last update was better than what it replaced, and its standard
+    error; 0 where the last attempt changed nothing."""
     made = [e for e in state.ledger if e["kind"] == "evaluation" and e.get("fresh")]
     promoted = {
         e["iteration"]: e["champion"]
@@ -518,7 +529,8 @@ def _gained(state: State, price: float) -> tuple[float, float]:
 
 
 def _by_window(champion, seen: list, number: int) -> list[tuple[float, float, bool]]:
-    "Loss, excess over the accepted skill, and whether this iteration judged it first; oldest first."
+    """Loss, excess over the accepted skill, and whether this iteration judged it first; oldest
+    first."""
     if champion is None or champion.accepted.loss is None or not champion.accepted.baseline_loss:
         return []
     kept = champion.accepted.loss / champion.accepted.baseline_loss

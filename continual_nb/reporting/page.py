@@ -121,7 +121,7 @@ def execute(
             ) from None
         return strip(nbformat.read(made, as_version=4))
 
-# %% ../../nbs/80_reporting/03_page.ipynb #9543915c
+# %% ../../nbs/80_reporting/03_page.ipynb #f7327060
 def strip(
     notebook: dict[str, Any],  # as papermill leaves it
 ) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def strip(
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
-
+# %% ../../nbs/80_reporting/03_page.ipynb #35f20284
 def _output(output: dict[str, Any]) -> dict[str, Any]:
     "One output without its count; keys in one order, pictures small."
     kept = {key: output[key] for key in sorted(output) if key != "execution_count"}
@@ -156,9 +156,10 @@ def _output(output: dict[str, Any]) -> dict[str, Any]:
         kept["data"] = dict(kept["data"]) | {"image/png": _small(kept["data"]["image/png"])}
     return kept | {"execution_count": None} if output["output_type"] == "execute_result" else kept
 
-
+# %% ../../nbs/80_reporting/03_page.ipynb #9543915c
 def _small(picture: str) -> str:
-    "A third of the bytes of a PNG (base64): charts have few colours, and 256 are told apart by nobody."
+    """A third of the bytes of a PNG (base64): charts have few colours, and 256 are told apart by
+    nobody."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -178,8 +179,11 @@ def blank(
             cell["outputs"] = []
     return canonical_json(kept)
 
-# %% ../../nbs/80_reporting/03_page.ipynb #fee957a1
-TAGS = "h1 h2 h3 h4 p ul ol li dl dt dd div span strong em small br hr code pre blockquote details summary".split()
+# %% ../../nbs/80_reporting/03_page.ipynb #dca76ebd
+TAGS = (
+    "h1 h2 h3 h4 p ul ol li dl dt dd div span strong em small br hr code pre blockquote "
+    "details summary"
+).split()
 TAGS += "table caption thead tbody tr th td".split()
 TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # Unicode's overrides of writing direction
 ATTRIBUTES = {
@@ -219,7 +223,7 @@ def to_html(
     )
     return tidy(page)
 
-
+# %% ../../nbs/80_reporting/03_page.ipynb #fee957a1
 def tidy(page: str) -> str:
     "Drop empty lines, and the marks by which text from data could turn the words around it about."
     return (
@@ -228,7 +232,8 @@ def tidy(page: str) -> str:
 
 # %% ../../nbs/80_reporting/03_page.ipynb #a91cf4ae
 def _framed(piece: str) -> str:
-    "Give every table a frame that scrolls by itself on a small screen and can be reached by keyboard."
+    """Give every table a frame that scrolls by itself on a small screen and can be reached by
+    keyboard."""
 
     def frame(match: re.Match) -> str:
         caption = re.search(r"<caption>(.*?)</caption>", match[0], re.S)
@@ -246,7 +251,7 @@ def _heading(cell: Any) -> str:
     found = re.search(r"<h2>(.*?)</h2>", "".join(texts), re.S)
     return html.unescape(found[1]) if found else ""
 
-# %% ../../nbs/80_reporting/03_page.ipynb #d8ad4eec
+# %% ../../nbs/80_reporting/03_page.ipynb #f8673c3d
 def inline(
     text: str,  # anything
 ) -> str:
@@ -254,7 +259,7 @@ def inline(
     line = TURNS.sub("", " ".join(str(text).split()))
     return re.sub(r"([\\`*_{}\[\]<>|#~!])", r"\\\1", line.replace("&", "&amp;"))
 
-
+# %% ../../nbs/80_reporting/03_page.ipynb #d8ad4eec
 def to_markdown(
     head: Head,  # the first screen
     summary: Summary,  # for the index
@@ -274,7 +279,7 @@ def to_markdown(
         lines.append(f"- Not checked: {inline(' '.join(first_few(head.unchecked)))}")
     return "\n".join(lines) + "\n"
 
-# %% ../../nbs/80_reporting/03_page.ipynb #fd3c52e5
+# %% ../../nbs/80_reporting/03_page.ipynb #83eff674
 def _load(project: Path, reports: Path) -> Record:
     "Read the record, and have the exporter at hand for afterwards."
     record = Record.load(project, reports)
@@ -282,14 +287,15 @@ def _load(project: Path, reports: Path) -> Record:
         import nbconvert.exporters.html  # noqa: F401
     return record
 
-
+# %% ../../nbs/80_reporting/03_page.ipynb #fd3c52e5
 def write(
     project: Path,  # the project's folder
     out: Path,  # folder to fill
     previous: Path | None = None,  # sealed records; None is PROJECT/reports
     notebook: str | None = None,  # another report notebook, as text; None is the package's own
 ) -> None:
-    "Write report.html, report.ipynb, summary.md and summary.json of the iteration in `project` to `out`."
+    """Write report.html, report.ipynb, summary.md and summary.json of the iteration in `project` to
+    `out`."""
     project, out = Path(project), Path(out)
     previous = project / "reports" if previous is None else Path(previous)
     reports = Path(os.path.relpath(previous, project))

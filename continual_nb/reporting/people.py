@@ -48,7 +48,8 @@ class Objective(Result):
         return Section(
             self.title,
             first_sentence(self.text)
-            or "There is no objective.md in this project yet: nobody has written down why the system exists.",
+            or "There is no objective.md in this project yet: nobody has written down why the "
+            "system exists.",
         )
 
     def _ipython_display_(self):
@@ -59,11 +60,12 @@ class Objective(Result):
             body = markdown(re.sub(r"^#\s+.+$", "", self.text, count=1, flags=re.M))
             display(
                 HTML(
-                    f"<details><summary>The whole objective: impact, and who decides</summary>{body}</details>"
+                    "<details><summary>The whole objective: impact, and who "
+                    f"decides</summary>{body}</details>"
                 )
             )
 
-# %% ../../nbs/80_reporting/01_people.ipynb #a4252c38
+# %% ../../nbs/80_reporting/01_people.ipynb #9d5e2e2d
 class Voices(Result):
     "Feedback on the reports of this project, as the ledger holds it."
 
@@ -83,7 +85,8 @@ class Voices(Result):
         lead = (
             "Nobody has said anything about the reports since the last one."
             if not told
-            else f"{len(told)} new {'word' if len(told) == 1 else 'words'} from readers since the last report."
+            else f"{len(told)} new {'word' if len(told) == 1 else 'words'} from readers since "
+            "the last report."
         )
         lead += "" if told else " Every reader can: continual feedback --by NAME --text TEXT."
         shown = (Table(heads, told, "New since the last report"),) if told else ()
@@ -94,12 +97,12 @@ class Voices(Result):
             details=(Table(heads, old, f"{len(old)} earlier"),) if old else (),
         )
 
-
+# %% ../../nbs/80_reporting/01_people.ipynb #2177a9b9
 def _line(entry: dict[str, Any]) -> tuple[str, str, str, str]:
     who = entry["by"] + ("" if entry.get("verified") else " (name unverified)")
     return who, f"{entry['about']}", day(str(entry.get("said_at", ""))[:10]), entry["text"]
 
-
+# %% ../../nbs/80_reporting/01_people.ipynb #a4252c38
 def voices(project: Path, number: int) -> Voices:
     "Read what the ledger of this iteration holds of readers' feedback."
     path = Path(project) / "data/state/out/ledger.jsonl"
@@ -108,7 +111,7 @@ def voices(project: Path, number: int) -> Voices:
         number=number, entries=tuple(entry for entry in entries if entry["kind"] == "feedback")
     )
 
-# %% ../../nbs/80_reporting/01_people.ipynb #d9674f6c
+# %% ../../nbs/80_reporting/01_people.ipynb #894358bd
 def edited(
     before: dict[str, Any],  # params.yaml of the iteration before
     after: dict[str, Any],  # params.yaml now
@@ -123,7 +126,7 @@ def edited(
         )
     )
 
-
+# %% ../../nbs/80_reporting/01_people.ipynb #215f5b32
 def _flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
     "One entry per leaf."
     leaves: dict[str, Any] = {}
@@ -133,7 +136,7 @@ def _flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
         )
     return leaves
 
-
+# %% ../../nbs/80_reporting/01_people.ipynb #d9674f6c
 def edits(
     project: Path,
     reports: Path,  # the sealed records

@@ -145,7 +145,8 @@ def head_html(
     kind = re.sub(r"[^a-z]+", "-", head.answer.lower()).strip("-")
     reasons = "".join(f"<dt>{say(term)}</dt><dd>{say(text)}</dd>" for term, text in head.reasons)
     numbers = "".join(
-        f"<div><dt>{say(label)}</dt><dd><strong>{say(value)}</strong> <small>{say(note)}</small></dd></div>"
+        f"<div><dt>{say(label)}</dt><dd><strong>{say(value)}</strong> "
+        f"<small>{say(note)}</small></dd></div>"
         for label, value, note in head.numbers
     )
     unchecked = "".join(f"<li>{say(line)}</li>" for line in first_few(head.unchecked))
@@ -153,7 +154,8 @@ def head_html(
         (
             f'<div class="what"><p class="place">{say(head.place)}</p><h1>{say(head.title)}</h1>',
             f'<p class="question">{say(head.question)}</p>' if head.question else "",
-            f'</div><div class="verdict {kind}"><p><span class="chip">{say(head.answer.capitalize())}</span></p>',
+            f'</div><div class="verdict {kind}"><p><span '
+            f'class="chip">{say(head.answer.capitalize())}</span></p>',
             f'<p class="sentence">{say(head.verdict)}</p>',
             f'<dl class="reasons">{reasons}</dl>' if reasons else "",
             '</div><div class="beside">',
@@ -236,7 +238,7 @@ class Summary(Result):
     minutes: float | None = None  # what it took the signer; None: not recorded
     feedback: int | None = None  # words from readers that this iteration heard for the first time
 
-# %% ../../nbs/80_reporting/02_record.ipynb #7a80dac5
+# %% ../../nbs/80_reporting/02_record.ipynb #a64e75dc
 def summaries(
     reports: Path,  # folder of the sealed records; need not exist
     before: int | None = None,  # only iterations with a lower number
@@ -247,7 +249,7 @@ def summaries(
     kept = [(name, one) for name, one in found if before is None or one.number < before]
     return sorted(kept, key=lambda pair: (pair[1].number, pair[0]))
 
-
+# %% ../../nbs/80_reporting/02_record.ipynb #7a80dac5
 class Earlier(Result):
     "The iterations before this one."
 
@@ -271,7 +273,10 @@ class Earlier(Result):
         )
         metric = self.records[-1].metric or "loss"
         columns = ("iteration", "window", "decision", "advice", "decided by", metric)
-        lead = f"{len(self.records)} iteration{'s' if len(self.records) > 1 else ''} came before this one."
+        lead = (
+            f"{len(self.records)} iteration{'s' if len(self.records) > 1 else ''} came before "
+            "this one."
+        )
         table = Table(columns, rows, "The latest of them, newest first")
         return Section("Earlier iterations", lead, tables=(table,))
 
@@ -364,7 +369,7 @@ def _nothing() -> Head:
         verdict="There is no finished iteration in this folder, so there is nothing to report yet.",
     )
 
-# %% ../../nbs/80_reporting/02_record.ipynb #c408d3d7
+# %% ../../nbs/80_reporting/02_record.ipynb #1007ede1
 def _head(
     params: Params, objective: Objective, iteration: dict[str, Any], parts: dict[str, Result]
 ) -> Head:
@@ -400,7 +405,7 @@ def _head(
         unchecked=outcome.unchecked,
     )
 
-
+# %% ../../nbs/80_reporting/02_record.ipynb #e80000f3
 def _why(parts: dict[str, Result]) -> str:
     "Say why: what the policy saw, and what the comparison found where there was one."
     cause = getattr(parts["proposal"], "cause", "")
@@ -412,7 +417,7 @@ def _why(parts: dict[str, Result]) -> str:
     )
     return " ".join(dict.fromkeys(sentence for sentence in (cause, found) if sentence))
 
-
+# %% ../../nbs/80_reporting/02_record.ipynb #c408d3d7
 def _steered(proposal: Result) -> str:
     "Say who overruled the policy, and why."
     by, reason = getattr(proposal, "steered_by", ""), getattr(proposal, "steer_reason", "")
@@ -427,18 +432,18 @@ def _iso(value: Any) -> str:
     "Spell a time from YAML, quoted or not, as ISO text."
     return value.isoformat() if hasattr(value, "isoformat") else str(value or "")
 
-# %% ../../nbs/80_reporting/02_record.ipynb #6cfb115a
+# %% ../../nbs/80_reporting/02_record.ipynb #8cdc5a6f
 def _metric(params: Params) -> str:
     "Name the loss that models of this task are judged by."
     return "log loss" if params.data.task == "classification" else "mean absolute error"
 
-
+# %% ../../nbs/80_reporting/02_record.ipynb #497865b8
 def _alerts(monitoring: Result) -> dict[str, int]:
     "Count the incidents by severity, the worst first."
     severities = [incident.severity for incident in monitoring.incidents]
     return {kind: severities.count(kind) for kind in ("harm", "look", "note")}
 
-
+# %% ../../nbs/80_reporting/02_record.ipynb #6cfb115a
 def _numbers(params: Params, monitoring: Result) -> tuple[tuple[str, str, str], ...]:
     "The numbers that a reader looks for first: (label, value, note)."
     score, alerts = monitoring.performance, _alerts(monitoring)
@@ -465,7 +470,7 @@ def _numbers(params: Params, monitoring: Result) -> tuple[tuple[str, str, str], 
     numbers.append(("Incidents", str(sum(alerts.values())), fired or "nothing stood out"))
     return tuple(numbers)
 
-# %% ../../nbs/80_reporting/02_record.ipynb #696d0d78
+# %% ../../nbs/80_reporting/02_record.ipynb #cddb6e2a
 def _provenance(project: Path, iteration: dict[str, Any], outcome: Result) -> Provenance:
     "Name the evidence by its hashes, as the decision is bound to it."
     code = project / "data/code.yaml"
@@ -481,7 +486,7 @@ def _provenance(project: Path, iteration: dict[str, Any], outcome: Result) -> Pr
         libraries={str(name): str(version) for name, version in libraries.items()},
     )
 
-
+# %% ../../nbs/80_reporting/02_record.ipynb #696d0d78
 def _summary(
     params: Params,
     head: Head,

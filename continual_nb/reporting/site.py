@@ -27,7 +27,7 @@ MARKS = {
 }  # decision -> shape and colour of its mark
 SHOWN = 8  # models in the figure, the newest
 
-# %% ../../nbs/80_reporting/04_site.ipynb #54f8e48e
+# %% ../../nbs/80_reporting/04_site.ipynb #257fe995
 def _line(records: list[Summary], height: float, label: str):
     "Axes whose columns are iterations."
     figure, ax = axes(width=8.4, height=height)
@@ -53,12 +53,12 @@ def _line(records: list[Summary], height: float, label: str):
     ax.set_axisbelow(True)
     return figure, ax
 
-
+# %% ../../nbs/80_reporting/04_site.ipynb #54f8e48e
 def where(one: Summary) -> str:
     "Name an iteration for a figure."
     return one.window or f"#{one.number}"
 
-# %% ../../nbs/80_reporting/04_site.ipynb #f8beda69
+# %% ../../nbs/80_reporting/04_site.ipynb #a047bf2d
 def lives(
     records: list[Summary],  # oldest first
 ) -> list[
@@ -75,7 +75,7 @@ def lives(
             terms.append((one.champion, place, place))
     return terms
 
-
+# %% ../../nbs/80_reporting/04_site.ipynb #7d11e78d
 def decisions(
     records: list[Summary],  # oldest first
 ) -> Picture:
@@ -110,7 +110,7 @@ def decisions(
         figure.subplots_adjust(top=1 - 0.3 / (1.1 + 0.3 * len(models)))
     return picture(figure, _decisions_said(records, terms))
 
-
+# %% ../../nbs/80_reporting/04_site.ipynb #f8beda69
 def _decisions_said(records: list[Summary], terms: list[tuple[str, int, int]]) -> str:
     "The time line of decisions and models in words."
     count = lambda word: sum(one.answer == word for one in records)
@@ -119,9 +119,12 @@ def _decisions_said(records: list[Summary], terms: list[tuple[str, int, int]]) -
         f"model {key[:6]} from {where(records[first])} to {where(records[last])}"
         for key, first, last in terms[-SHOWN:]
     )
-    return f"Decisions and models by iteration: {said or 'none decided'}. In production: {served or 'no model yet'}."
+    return (
+        f"Decisions and models by iteration: {said or 'none decided'}. In production: "
+        f"{served or 'no model yet'}."
+    )
 
-# %% ../../nbs/80_reporting/04_site.ipynb #bfd4e3b7
+# %% ../../nbs/80_reporting/04_site.ipynb #b845cbde
 def history(
     records: list[Summary],  # oldest first
 ) -> Picture | None:  # None where nothing was measured
@@ -150,7 +153,7 @@ def history(
     ax.grid(axis="y", color=INK, alpha=0.15, linewidth=0.8)
     return picture(figure, _words(measured, [records[place] for place in changes]))
 
-
+# %% ../../nbs/80_reporting/04_site.ipynb #bfd4e3b7
 def _words(measured: list[tuple[int, Summary]], changes: list[Summary]) -> str:
     "Say what the figure of errors shows."
     first, last = measured[0][1], measured[-1][1]
@@ -163,7 +166,7 @@ def _words(measured: list[tuple[int, Summary]], changes: list[Summary]) -> str:
         f"The model changed after {changed}." if changes else "The model did not change."
     )
 
-# %% ../../nbs/80_reporting/04_site.ipynb #9bc00fd7
+# %% ../../nbs/80_reporting/04_site.ipynb #3dd83a60
 def alerts(
     records: list[Summary],  # oldest first
 ) -> Picture:
@@ -185,7 +188,7 @@ def alerts(
         figure, f"Incidents by window, {harm} of {sum(below)} of them harmful. The newest: {said}."
     )
 
-
+# %% ../../nbs/80_reporting/04_site.ipynb #9bc00fd7
 def _whole(ax, top: int) -> None:
     "Count on the vertical axis, with the legend above."
     from matplotlib.ticker import MaxNLocator
@@ -195,7 +198,7 @@ def _whole(ax, top: int) -> None:
     legend(ax)
     ax.figure.subplots_adjust(top=1 - 0.3 / ax.figure.get_figheight())
 
-# %% ../../nbs/80_reporting/04_site.ipynb #190ab211
+# %% ../../nbs/80_reporting/04_site.ipynb #f5d13954
 def asked_of_people(
     one: Summary,
 ) -> (
@@ -208,7 +211,7 @@ def asked_of_people(
         else (len(one.edits or ()), int(bool(one.steered)), int(one.person))
     )
 
-
+# %% ../../nbs/80_reporting/04_site.ipynb #f986d189
 def interventions(
     records: list[Summary],  # oldest first
 ) -> Picture | None:  # None where no record says
@@ -228,10 +231,11 @@ def interventions(
     said = "; ".join(f"{where(one)} {count}" for one, count in list(zip(records, below))[-12:])
     return picture(
         figure,
-        f"What people did in each iteration: {sum(below)} interventions in {len(records)} iterations. The newest: {said}.",
+        f"What people did in each iteration: {sum(below)} interventions in {len(records)} "
+        f"iterations. The newest: {said}.",
     )
 
-
+# %% ../../nbs/80_reporting/04_site.ipynb #190ab211
 def trend(
     records: list[Summary],  # oldest first
 ) -> str:
@@ -239,12 +243,17 @@ def trend(
     known = [sum(parts) for one in records if (parts := asked_of_people(one)) is not None]
     timed = [one.minutes for one in records if one.minutes is not None]
     minutes = (
-        f"{sum(timed):,.0f} minutes of signers are recorded, in {len(timed)} of {len(records)} iterations."
+        f"{sum(timed):,.0f} minutes of signers are recorded, in {len(timed)} of {len(records)} "
+        "iterations."
         if timed
-        else "How many minutes people spent is not recorded (continual sign --minutes N records it)."
+        else "How many minutes people spent is not recorded (continual sign --minutes N records "
+        "it)."
     )
     if len(known) < 4:
-        return f"Too few iterations have been counted to say whether people have to step in less often. {minutes}"
+        return (
+            "Too few iterations have been counted to say whether people have to step in less "
+            f"often. {minutes}"
+        )
     half = len(known) // 2
     before, after = sum(known[:half]) / half, sum(known[-half:]) / half
     way = (
@@ -254,9 +263,12 @@ def trend(
         if after > before
         else "they are neither fewer nor more"
     )
-    return f"People stepped in {before:.1f} times per iteration in the first {half} iterations and {after:.1f} times in the last {half}: {way}. {minutes}"
+    return (
+        f"People stepped in {before:.1f} times per iteration in the first {half} iterations "
+        f"and {after:.1f} times in the last {half}: {way}. {minutes}"
+    )
 
-# %% ../../nbs/80_reporting/04_site.ipynb #4b58977e
+# %% ../../nbs/80_reporting/04_site.ipynb #b2ddd821
 def _figures(records: list[Summary]) -> list[dict]:
     "The figures that have something to show, with what they are about."
     made = (
@@ -276,7 +288,7 @@ def _figures(records: list[Summary]) -> list[dict]:
         if one is not None
     ]
 
-
+# %% ../../nbs/80_reporting/04_site.ipynb #9851e9f4
 def _numbers(records: list[Summary]) -> list[tuple[str, str, str]]:
     "The numbers beside the newest decision: label, value, note."
     terms, last = lives(records), records[-1]
@@ -309,7 +321,7 @@ def _numbers(records: list[Summary]) -> list[tuple[str, str, str]]:
         *trust,
     ]
 
-
+# %% ../../nbs/80_reporting/04_site.ipynb #4b58977e
 def to_html(
     records: list[tuple[str, Summary]],  # (name of the record's folder, its summary), oldest first
     title: str,  # heading of the page

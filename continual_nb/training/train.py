@@ -18,11 +18,12 @@ from ..core.models import Model, estimator, fit
 from ..core.params import Data, Train
 from .cards import Card, Training
 
-# %% ../../nbs/40_training/02_train.ipynb #58db2290
+# %% ../../nbs/40_training/02_train.ipynb #493cb543
 def _one(
     data: Data, train: Train, rows: pd.DataFrame, champion: Model | None = None
 ) -> Model | str:
-    "Fit one challenger, or correct the champion's answers where one is given; or say why there is none."
+    """Fit one challenger, or correct the champion's answers where one is given; or say why there is
+    none."""
     try:
         if champion is not None:
             return recalibrated(champion, rows, data)
@@ -30,7 +31,7 @@ def _one(
     except ContinualError as error:
         return f"{error.problem[0].upper()}{error.problem[1:]}."
 
-
+# %% ../../nbs/40_training/02_train.ipynb #58db2290
 def _card(recipe: str, rows: pd.DataFrame, model: Model, data: Data, train: Train) -> Card:
     "Write the card of a challenger."
     rows = rows[rows["label"].notna()]
@@ -96,7 +97,7 @@ def train(
     failed = {recipe: failed[recipe] for recipe in sets if recipe in failed}
     return _said(tuple(cards), failed), models
 
-# %% ../../nbs/40_training/02_train.ipynb #909be7e3
+# %% ../../nbs/40_training/02_train.ipynb #21e07b03
 def _all(
     data: Data, train: Train, sets: list[tuple[pd.DataFrame, Model | None]], jobs: int
 ) -> list[Model | str]:
@@ -107,7 +108,7 @@ def _all(
 
     return Parallel(n_jobs=jobs)(delayed(_one)(data, train, *part) for part in sets)
 
-
+# %% ../../nbs/40_training/02_train.ipynb #909be7e3
 def _said(cards: tuple[Card, ...], failed: dict[str, str]) -> Training:
     "Put the outcome into a sentence."
     if not cards:
@@ -118,7 +119,8 @@ def _said(cards: tuple[Card, ...], failed: dict[str, str]) -> Training:
     if cards[0].recipe == RECALIBRATE:
         return Training(
             answer="trained",
-            reason=f"No model was trained: the present one's answers were corrected on {cards[0].rows:,} events that are new to it.",
+            reason="No model was trained: the present one's answers were corrected on "
+            f"{cards[0].rows:,} events that are new to it.",
             challengers=cards,
             failed=failed,
         )

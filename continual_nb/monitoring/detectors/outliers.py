@@ -27,11 +27,12 @@ CROWD = 0.05  # share of a window's rows beyond which unusual rows are a change 
 LEVELS_KEPT = (0.0001, 0.001, 0.01)  # shares of the held-out rows whose spread over windows is kept
 HELD = 50_000  # rows of the reference that are scored at most
 
-# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #5bd21eb2
+# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #42ee1270
 def deviations(
     scales: tuple[Scale, ...], rows: pd.DataFrame, known: int
 ) -> np.ndarray:  # (n, numeric columns)
-    "Place numbers under a normal curve by their rank among `known` rows of the reference; 0 where missing."
+    """Place numbers under a normal curve by their rank among `known` rows of the reference; 0 where
+    missing."""
     from scipy.special import ndtri
 
     made, top = [], float(ndtri(1 - 0.5 / max(known, 2)))
@@ -44,9 +45,10 @@ def deviations(
         made.append(np.where(np.isnan(x), 0.0, np.clip(z, -FURTHEST, FURTHEST)))
     return np.stack(made, 1) if made else np.zeros((len(rows), 0))
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #5bd21eb2
 def rarities(profile: Any, values: pd.Series) -> np.ndarray:  # float (n,)
-    "Minus the log chance of a category at most as frequent as each row's, from the counts of a `ColumnProfile`."
+    """Minus the log chance of a category at most as frequent as each row's, from the counts of a
+    `ColumnProfile`."""
     from continual_nb.monitoring.profiles.profile import places
 
     held, own = profile.table.sum(axis=0).astype(float), len(profile.levels)
@@ -59,7 +61,7 @@ def rarities(profile: Any, values: pd.Series) -> np.ndarray:  # float (n,)
     code, names = coded(values)
     return -np.log(chance)[places(profile, names)[code]]
 
-# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #66b60b4c
+# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #b1209e6e
 def _parts(columns: tuple, joint: JointReference) -> tuple[list[Scale], list[Any]]:
     "Scales of the numeric columns, and profiles of the categorical ones."
     numeric = [s for s in joint.scales if s.kind != "categorical"]
@@ -67,11 +69,12 @@ def _parts(columns: tuple, joint: JointReference) -> tuple[list[Scale], list[Any
         c for c in columns if c.kind == "categorical" and c.role == "feature" and c.rows
     ]
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #66b60b4c
 def surprises(
     columns: tuple, joint: JointReference, known: OutlierReference, rows: pd.DataFrame
 ) -> tuple[np.ndarray, list[str]]:
-    "How unusual each value, and the combination of numbers, is: (n, columns + 1) in minus log chances, and the names."
+    """How unusual each value, and the combination of numbers, is: (n, columns + 1) in minus log
+    chances, and the names."""
     from scipy.special import log_ndtr
 
     numeric, categorical = _parts(columns, joint)
@@ -109,7 +112,8 @@ def fit_outliers(
     rows: pd.DataFrame,  # the reference
     windows: pd.Series | None = None,  # window of each row; None is one
 ) -> OutlierReference | None:  # None where there is nothing to learn
-    "Learn from one half of the reference what belongs together, and from the other how unusual good rows are."
+    """Learn from one half of the reference what belongs together, and from the other how unusual
+    good rows are."""
     if joint is None or len(rows) < 40:
         return None
     half = np.random.RandomState(5).permutation(len(rows)) < len(rows) // 2
@@ -154,14 +158,15 @@ def p_values(
 ) -> np.ndarray:  # (n,); 1 where a row is not among the most unusual
     """Share of good rows that are at least as unusual: valid for a row like those held out.
 
-    Source: Vovk, Gammerman and Shafer (2005), Algorithmic Learning in a Random World; Bates, Candès, Lei, Romano and
+    Source: Vovk, Gammerman and Shafer (2005), Algorithmic Learning in a Random World; Bates,
+    Candès, Lei, Romano and
     Sesia (2023), Testing for outliers with conformal p-values.
     """
     tail, held = unpacked(known.tail, -1), sum(known.held)
     above = len(tail) - np.searchsorted(tail, scores.astype("<f4"), "left")
     return np.where((above == len(tail)) & (len(tail) < held), 1.0, (1 + above) / (held + 1))
 
-# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #31d32c52
+# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #24661bac
 class Unusual(Result):
     "One unusual row, by its id."
 
@@ -169,7 +174,7 @@ class Unusual(Result):
     p_value: float  # share of good rows that are at least as unusual
     columns: tuple[str, ...]  # what is unusual about it; more than one: their combination
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #31d32c52
 class Outliers(Result):
     "How many rows of a window are unlike the reference, and which."
 
@@ -191,16 +196,24 @@ class Outliers(Result):
         if self.verdict == "not testable":
             return f"Unusual rows were not looked for: {self.note}."
         if self.verdict == "crowd":
-            return f"{self.count:,} of {self.rows:,} rows are unlike the reference ({', '.join(name.replace(', ', ' with ') for name, _ in self.by_column[:3])}): that is a change of the columns, so no row is named as an outlier."
+            return (
+                f"{self.count:,} of {self.rows:,} rows are unlike the reference "
+                f"({', '.join(name.replace(', ', ' with ') for name, _ in self.by_column[:3])}): "
+                "that is a change of the columns, so no row is named as an outlier."
+            )
         usual = "more than a good window has" if self.verdict == "more" else "as a good window has"
         by = (
-            f" Mostly by {'; '.join(name.replace(', ', ' with ') for name, _ in self.by_column[:3])}."
+            " Mostly by "
+            f"{'; '.join(name.replace(', ', ' with ') for name, _ in self.by_column[:3])}."
             if self.by_column and self.verdict == "more"
             else ""
         )
-        return f"{self.count:,} of {self.rows:,} rows are as unusual as one good row in {1 / self.share:,.0f}, where {self.expected:,.0f} are expected: {usual}.{by}"
+        return (
+            f"{self.count:,} of {self.rows:,} rows are as unusual as one good row in "
+            f"{1 / self.share:,.0f}, where {self.expected:,.0f} are expected: {usual}.{by}"
+        )
 
-# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #0109577d
+# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #5f960539
 def unusual(
     columns: tuple,  # ColumnProfile of each feature
     joint: JointReference | None,
@@ -235,7 +248,7 @@ def unusual(
         }
     )
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #78a7d392
 def unusual_of(reference: Any, rows: pd.DataFrame, share: float) -> pd.DataFrame:
     "List the rows that are unlike a reference, a `Profile`."
     return unusual(
@@ -246,7 +259,7 @@ def unusual_of(reference: Any, rows: pd.DataFrame, share: float) -> pd.DataFrame
         share,
     )
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #0109577d
 def _why(columns, joint, known, rows, found, names) -> list[tuple[str, ...]]:
     "Name the value, or the two numbers, that make each row unusual."
     if not len(rows):
@@ -292,7 +305,8 @@ def outliers(
             verdict="not testable",
             share=share,
             rows=len(rows),
-            note=f"one row in {1 / share:,.0f} cannot be told from {sum(known.held):,} rows that were held out",
+            note=f"one row in {1 / share:,.0f} cannot be told from {sum(known.held):,} rows that "
+            "were held out",
         )
     absent = {c.column: None for c in columns if c.column not in rows}
     rows = rows.assign(**absent) if absent else rows

@@ -87,7 +87,7 @@ def missing(
     )
     return [Suspicion(two_cells(profile, window, inside, monitor, 0.0), finding, False)]
 
-# %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #ee8a67b7
+# %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #0f2103a5
 def constant(
     profile: ColumnProfile,  # the reference
     window: np.ndarray,  # counts (cells,)
@@ -114,12 +114,13 @@ def constant(
         count=len(present),
         share=1.0,
         severity="error",
-        sentence=f"{profile.column} has one value, {_quoted(present.iloc[0])}, in {len(present):,} rows; "
+        sentence=f"{profile.column} has one value, {_quoted(present.iloc[0])}, in "
+        f"{len(present):,} rows; "
         f"the reference has {profile.distinct:,} values.",
     )
     return [Suspicion(1.0 if p is None else p, finding, False)]
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #ee8a67b7
 def _quoted(value) -> str:
     "Spell a value from the data, cut to what a sentence can hold."
     text = f"{value:g}" if isinstance(value, float) else repr(str(value))
@@ -236,11 +237,12 @@ def infinite(
         count=found,
         share=number(found / len(numbers)),
         severity="error" if found / len(numbers) > 0.01 else "warning",
-        sentence=f"{profile.column} is infinite in {found:,} rows ({found / len(numbers):.1%}); the reference has {before:,}.",
+        sentence=f"{profile.column} is infinite in {found:,} rows ({found / len(numbers):.1%}); "
+        f"the reference has {before:,}.",
     )
     return [Suspicion(1.0 if p is None else p, finding, True)]
 
-# %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #c06ac715
+# %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #95addf69
 def quantile_pairs(profile: ColumnProfile, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Quantiles of the reference at its own edges, and those of finite numbers at the same shares."
     edges, held = np.asarray(profile.edges), profile.table.sum(axis=0)[:-1]
@@ -251,9 +253,10 @@ def quantile_pairs(profile: ColumnProfile, numbers: np.ndarray) -> tuple[np.ndar
         return np.empty(0), np.empty(0)
     return edges[inner], np.quantile(known, share[inner], method="inverted_cdf")
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #c06ac715
 def factor(then: np.ndarray, now: np.ndarray) -> tuple[float, float] | None:  # now = a * then + b
-    "Find the change of unit that turns one set of quantiles into the other; None where there is none."
+    """Find the change of unit that turns one set of quantiles into the other; None where there is
+    none."""
     span = then[-1] - then[0] if len(then) else 0.0
     if not span > 0 or not np.isfinite(now).all():
         return None
@@ -318,7 +321,7 @@ def units(
     )
     return [Suspicion(1.0 if p is None else p, finding, False)]
 
-# %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #8e804e3e
+# %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #9f23835b
 USUAL = 1.25  # ratio of rows to the usual window that does not matter
 FRESH = 0.2  # part of a window without an event at its end from which on the delivery looks cut
 
@@ -328,7 +331,8 @@ def volume(
     rows: int,  # of this one
     least: int = 6,  # windows from which their spread is known
 ) -> list[Suspicion]:
-    "Suspect a window with many more or fewer rows than its history has (prediction interval of a log-normal)."
+    """Suspect a window with many more or fewer rows than its history has (prediction interval of a
+    log-normal)."""
     from scipy.special import stdtr
 
     known = [n for n in earlier if n > 0]
@@ -353,11 +357,12 @@ def volume(
         count=rows,
         share=number(rows / usual),
         severity="warning",
-        sentence=f"The window has {rows:,} events, {how}: the {len(known)} windows before had {min(known):,} to {max(known):,}.",
+        sentence=f"The window has {rows:,} events, {how}: the {len(known)} windows before had "
+        f"{min(known):,} to {max(known):,}.",
     )
     return [Suspicion(p, finding, False)]
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #8e804e3e
 def freshness(
     start: pd.Timestamp,  # of the window
     end: pd.Timestamp,  # of the window, or the moment of looking where that is earlier
@@ -376,7 +381,8 @@ def freshness(
             count=rows,
             share=number(gap),
             severity="warning",
-            sentence=f"The newest event is of {newest:%Y-%m-%d %H:%M} UTC: the last {gap:.0%} of the window is empty, as if the delivery had been cut.",
+            sentence=f"The newest event is of {newest:%Y-%m-%d %H:%M} UTC: the last {gap:.0%} of "
+            "the window is empty, as if the delivery had been cut.",
         ),
     )
 

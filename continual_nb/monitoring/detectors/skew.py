@@ -18,13 +18,15 @@ from ...core.params import Data
 SAME = 0.01  # probabilities, or parts of the answers' spread, that are taken for equal
 MATTERS = 0.01  # share of events that may differ
 
-# %% ../../../nbs/10_monitoring/20_detectors/06_skew.ipynb #a19dfe12
+# %% ../../../nbs/10_monitoring/20_detectors/06_skew.ipynb #cb4b1b4c
 def skew(
     data: Data,
     rows: pd.DataFrame,  # events of the window, with `answered` or `scored` of production
     champion: Model | None,
     said: Predictions | None,  # of the champion on the same rows
-    deployed: bool,  # whether the champion is the model that came with the project; a later one may not be rolled out yet
+    # whether the champion is the model that came with the project; a later one may not be rolled
+    # out yet
+    deployed: bool,
 ) -> tuple[Finding, ...]:
     "Compare what production answered with what the champion answers now."
     if (
@@ -64,11 +66,12 @@ def skew(
             count=int(np.sum(differ)),
             share=number(share),
             severity="warning" if deployed else "note",
-            sentence=f"Production answered {int(np.sum(differ)):,} of {int(known.sum()):,} events ({share:.1%}) otherwise than the champion does{size}: {why}.",
+            sentence=f"Production answered {int(np.sum(differ)):,} of {int(known.sum()):,} "
+            f"events ({share:.1%}) otherwise than the champion does{size}: {why}.",
         ),
     )
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/06_skew.ipynb #a19dfe12
 def _gap(told: pd.Series, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Rows that production answered, and the size of the difference on them."
     told = told.to_numpy("float64")

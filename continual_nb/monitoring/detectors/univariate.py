@@ -41,7 +41,8 @@ def pool(
     window: np.ndarray,  # counts (cells,)
     ordered: bool,  # cells are neighbours (numbers), or not (categories)
     rest: int
-    | None = None,  # categories: the cell of all unseen levels; each of them is rare, so it goes with the rare
+    # categories: the cell of all unseen levels; each of them is rare, so it goes with the rare
+    | None = None,
 ) -> np.ndarray:  # int (cells,): group of each cell, 0..groups-1
     "Join the cells in which fewer than five rows are expected."
     total = reference + window
@@ -120,7 +121,7 @@ class Evidence:
         None  # ordered cells, two samples alone: squared z of the mean rank, one degree of freedom
     )
 
-# %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #7c3c9faa
+# %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #ce0a583b
 def compare(
     reference: np.ndarray,  # counts (chunks, cells)
     window: np.ndarray,  # counts (cells,)
@@ -162,9 +163,10 @@ def compare(
     )
     return Evidence(m, n, len(now), statistic, scale, dispersion, df, error, exact, leaning)
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #7c3c9faa
 def _lean(then: np.ndarray, now: np.ndarray, scale: float) -> float:
-    "Squared z of the difference in mean rank over ordered cells: Wilcoxon's test on counts, with its ties."
+    """Squared z of the difference in mean rank over ordered cells: Wilcoxon's test on counts, with
+    its ties."""
     together = (then + now) / (then + now).sum()
     rank = np.cumsum(together) - together / 2
     spread = float((together * (rank - 0.5) ** 2).sum())
@@ -251,7 +253,8 @@ def _fisher(evidence: Evidence) -> float:
 def holm(
     p_values: list[float | None],  # None was not tested
 ) -> list[float | None]:  # adjusted: compare with alpha directly
-    "Adjust p-values for their number (Holm 1979); the family-wise error rate is kept under any dependence."
+    """Adjust p-values for their number (Holm 1979); the family-wise error rate is kept under any
+    dependence."""
     tested = [i for i, p in enumerate(p_values) if p is not None]
     order = sorted(tested, key=lambda i: p_values[i])
     adjusted: list[float | None] = [None] * len(p_values)
@@ -279,7 +282,8 @@ def solve(
 def limits(
     found: list[Evidence],  # comparisons with at least two groups
     monitor: Monitor,  # alpha, min_effect
-    tests: float,  # tests that share alpha; the detectable effect is that of the hardest step of Holm
+    # tests that share alpha; the detectable effect is that of the hardest step of Holm
+    tests: float,
     floor: float = FLOOR,  # times the reference's own error
 ) -> tuple[
     np.ndarray, np.ndarray, np.ndarray, np.ndarray
@@ -478,7 +482,8 @@ def effects(
     min_effect: float,  # the line of relevance
     most: int = 25,  # columns drawn, largest effects first
 ) -> Picture | None:  # None where no column has an effect
-    "Draw each column's distance from the reference with its interval, and the line of what matters."
+    """Draw each column's distance from the reference with its interval, and the line of what
+    matters."""
     drawn = sorted((c for c in columns if c.effect is not None), key=lambda c: c.effect)[-most:]
     if not drawn:
         return None
@@ -516,7 +521,8 @@ def effects(
     )
     return picture(
         figure,
-        f"Distance from the reference by column, {min_effect:g} is the smallest that matters: {said}.",
+        f"Distance from the reference by column, {min_effect:g} is the smallest that matters: "
+        f"{said}.",
     )
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #12203e66

@@ -38,11 +38,12 @@ WIDE = (
 )
 GROUP = 8  # columns emb_0, emb_1, ... from which on they are one embedding
 
-# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #ee1ae414
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #09365568
 def grouped(
     names: list[str],
 ) -> dict[str, tuple[str, ...]]:  # name of the group -> its columns, in the order of their numbers
-    "Find columns that together are an embedding: `emb_0, emb_1, ...`, `embedding.0, ...`, eight at least."
+    """Find columns that together are an embedding: `emb_0, emb_1, ...`, `embedding.0, ...`, eight
+    at least."""
     found: dict[str, list[tuple[int, str]]] = {}
     for name in names:
         match = re.fullmatch(r"(emb[a-zA-Z_]*?)[_.\-]?(\d+)", name)
@@ -54,7 +55,7 @@ def grouped(
         if len(members) >= GROUP
     }
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #ee1ae414
 def matrix(
     columns: tuple[str, ...], kind: Literal["text", "embedding"], size: int, rows: pd.DataFrame
 ) -> np.ndarray:  # (n, size)
@@ -90,7 +91,7 @@ def matrix(
                 )
     return np.where(np.isfinite(made), made, 0.0)
 
-# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #d7d63590
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #90437dc2
 def _numbers(known: VectorReference, rows: pd.DataFrame) -> np.ndarray:  # (n, features)
     "What stands for each row: projections and waves."
     flat = _scaled(
@@ -106,7 +107,7 @@ def _numbers(known: VectorReference, rows: pd.DataFrame) -> np.ndarray:  # (n, f
         axis=1,
     )
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #595ced2b
 def occurrences(rows: pd.Series) -> np.ndarray:  # bool (n, CELLS)
     "Mark the cells of which a text holds a word."
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -120,7 +121,7 @@ def occurrences(rows: pd.Series) -> np.ndarray:  # bool (n, CELLS)
 def _scaled(vectors: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> np.ndarray:
     return np.clip((vectors - centre) / spread, -CAP, CAP)
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #d7d63590
 def _directions(size: int, count: int) -> np.ndarray:  # (size, count)
     "The axes themselves where they are few, else random directions that are the same everywhere."
     return (
@@ -133,7 +134,7 @@ def _directions(size: int, count: int) -> np.ndarray:  # (size, count)
 def _frequencies(size: int, count: int, bandwidth: float) -> np.ndarray:  # (size, count // 2)
     return np.random.RandomState(19).standard_normal((size, count // 2)) / bandwidth
 
-# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #c42c7523
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #6f27e2f8
 def fit_vectors(
     name: str,  # of the column, or of the group
     columns: tuple[str, ...],  # one column, or those of the group
@@ -196,7 +197,7 @@ def fit_vectors(
         }
     )
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #c42c7523
 def fit_all(
     kinds: dict[str, str], rows: pd.DataFrame, windows: pd.Series | None = None
 ) -> tuple[VectorReference, ...]:
@@ -211,7 +212,7 @@ def fit_all(
     made = (fit_vectors(*about, rows, windows) for about in wanted)
     return tuple(v for v in made if v is not None)
 
-# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #a6ce00cf
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #e20e4123
 class VectorDrift(Result):
     "What a window says about a text or an embedding."
 
@@ -228,11 +229,12 @@ class VectorDrift(Result):
     ] = ()  # of a text, where both sides are at hand: more frequent (+) or less (-)
     note: str = ""
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #7d0fd225
 def cell_of_words(
     known: VectorReference, rows: pd.DataFrame, effect: float, floor: float, least: int
 ) -> tuple[float, float]:
-    "p-value of no cell of words being in more or fewer rows than before, and the distance of the strongest."
+    """p-value of no cell of words being in more or fewer rows than before, and the distance of the
+    strongest."""
     from continual_nb.monitoring.detectors.univariate import below
 
     size, n, m = np.array(known.chunk_rows), len(rows), known.rows
@@ -272,13 +274,14 @@ def cell_of_words(
     best = int(np.argmax(z2 / phi))
     return min(1.0, float(p.min()) * count), math.sqrt(max(0.0, z2[best] - phi[best]) / 8 / scale)
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #a6ce00cf
 def vector_drift(
     known: VectorReference,
     rows: pd.DataFrame,  # the window
     monitor: Monitor,  # alpha, min_effect, min_rows
     share: float = 1.0,  # part of alpha that this test may spend
-    floor: float = 1.5,  # times the reference's own error that an effect must have; 0 for two samples that meet once
+    # times the reference's own error that an effect must have; 0 for two samples that meet once
+    floor: float = 1.5,
     least: int = 6,  # windows of history from which their spread is learned
 ) -> VectorDrift:
     "Compare a text or an embedding with the reference."
@@ -310,7 +313,8 @@ def vector_drift(
 def words_of_change(
     then: pd.Series, now: pd.Series, most: int = 3, least: int = 10
 ) -> tuple[str, ...]:
-    "Words that occur in more rows than before (+) or in fewer (-), by the z of the difference; only words of ten rows or more."
+    """Words that occur in more rows than before (+) or in fewer (-), by the z of the difference;
+    only words of ten rows or more."""
     sides = []
     for side in (then, now):
         held: Counter = Counter()

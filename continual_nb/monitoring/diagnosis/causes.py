@@ -26,7 +26,7 @@ GROUPS = 6  # cells of a column inside a slice
 LARGEST = 200  # levels of a column of which each is a slice
 SEARCHED = 100_000  # rows of a side in which slices are searched
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #df97bd25
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #e26ad16e
 @dataclass(frozen=True)
 class Cells:
     "One side, ready to be counted by slice."
@@ -37,7 +37,7 @@ class Cells:
     def take(self, keep: np.ndarray) -> "Cells":
         return Cells(self.cells[keep], {name: code[keep] for name, code in self.groups.items()})
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #946048fe
 @dataclass(frozen=True)
 class Frame:
     "The columns and slices that both sides are counted on."
@@ -48,7 +48,7 @@ class Frame:
     ordered: np.ndarray  # bool (columns,)
     levels: dict[str, tuple[str, ...]]  # slicing column -> names of its levels
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #df97bd25
 def coarse(profile: ColumnProfile, most: int = GROUPS) -> np.ndarray:  # int (cells,): coarse cell
     "Join the cells of a profile to a handful of similar weight; missing stays alone."
     rows = profile.table.sum(axis=0)[:-1]
@@ -59,7 +59,7 @@ def coarse(profile: ColumnProfile, most: int = GROUPS) -> np.ndarray:  # int (ce
         own = np.minimum((middle * (most - 1)).astype(int), most - 2)
     return np.append(own, most - 1)
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #15d5f35f
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #965342b7
 def frame(profiles: list[ColumnProfile], by: dict[str, tuple[str, ...]]) -> Frame:
     "Lay the columns side by side."
     starts = GROUPS * np.arange(len(profiles))
@@ -92,7 +92,7 @@ def cells_of(
         np.stack(made, 1).astype(np.int32) if made else np.zeros((len(rows), 0), np.int32), groups
     )
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #7452c018
 def spellings(
     values: pd.Series,
 ) -> tuple[np.ndarray, list[str]]:  # (n,) code of each row; the names, the last is of code -1
@@ -109,7 +109,7 @@ def spelled(values: pd.Series) -> np.ndarray:  # text (n,)
     code, names = spellings(values)
     return np.array(names, dtype=object)[code]
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #15d5f35f
 def whole_numbers(
     values: pd.Series, most: int = 60
 ) -> tuple[str, ...]:  # levels, empty where the column is no code
@@ -137,7 +137,7 @@ def sliceable(profiles: list[ColumnProfile], least: int) -> dict[str, tuple[str,
                 found[p.column] = tuple(levels)
     return found
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #bf80f54e
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #d768ed65
 @dataclass(frozen=True)
 class Table:
     "Tests of every column in every slice of one slicing column."
@@ -148,7 +148,7 @@ class Table:
     distance: np.ndarray  # (levels, columns): Hellinger distance without the part that chance adds
     tested: int
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #1cfdb998
 def contrasts(shape: Frame, then: np.ndarray, now: np.ndarray, effect: float, least: int) -> Table:
     "Test counts (slices, cells) of both sides, column by column."
     size, starts = len(shape.columns), shape.starts
@@ -188,7 +188,7 @@ def contrasts(shape: Frame, then: np.ndarray, now: np.ndarray, effect: float, le
         )
     return Table(p, far, int(ok.sum()))
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #bf80f54e
 def count(
     shape: Frame, side: Cells, by: str
 ) -> np.ndarray:  # (levels + 1, cells); the last row is everything else
@@ -282,18 +282,19 @@ def changed_slices(
         )
     return tuple(found), tests or 0
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #b57646b4
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #5f7e770a
 class Cause(Result):
     "Which law has held, and so what the cause is."
 
-    cause: str  # covariate shift, label shift, concept shift; unknown where nothing or everything has held
+    # covariate shift, label shift, concept shift; unknown where nothing or everything has held
+    cause: str
     inputs: float | None  # distance by which P(x) has moved, as Hellinger's; None: not testable
     outcome_given_inputs: float | None  # P(y|x)
     inputs_given_outcome: float | None  # P(x|y)
     p_values: dict[str, float]  # of the three laws having held
     sentence: str
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #fa105539
 def described(
     rows: list[pd.DataFrame], kinds: dict[str, Kind]
 ) -> list[np.ndarray]:  # one (n, d) per side
@@ -310,11 +311,12 @@ def described(
         made.append(np.concatenate([ranks, ranks**2 - 1, flat[:, levels] * math.sqrt(2)], axis=1))
     return made
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #b57646b4
 def hotelling(
     a: np.ndarray, b: np.ndarray
 ) -> tuple[float, float, float]:  # statistic, its degrees of freedom, 1 / (1/m + 1/n)
-    "Compare the means of two samples; directions without spread are left out, and the statistic is brought to chi-square."
+    """Compare the means of two samples; directions without spread are left out, and the statistic
+    is brought to chi-square."""
     m, n = len(a), len(b)
     scale = 1 / (1 / m + 1 / n)
     pooled = (
@@ -327,7 +329,7 @@ def hotelling(
     d = int(keep.sum())
     return scale * float(away @ away) * max(m + n - d - 3, 1) / (m + n - 2), d, scale
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #14b167ef
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #e721ae12
 def _law(pieces: list[tuple[np.ndarray, np.ndarray]], least: int) -> tuple[float, float] | None:
     "p-value of no change and distance over several pairs of samples, weighted by rows."
     from scipy.special import chdtrc
@@ -344,9 +346,10 @@ def _law(pieces: list[tuple[np.ndarray, np.ndarray]], least: int) -> tuple[float
     square = sum(n / rows * max(0.0, t - d) / s for (t, d, s), n in made)
     return float(chdtrc(df, total)), math.sqrt(square / 8)
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #15d286de
 def _residuals(x: list[np.ndarray], y: list[np.ndarray]) -> list[np.ndarray]:
-    "What a model of half the reference leaves unexplained on the other half and in the window, times (1, x)."
+    """What a model of half the reference leaves unexplained on the other half and in the window,
+    times (1, x)."""
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge
     from threadpoolctl import threadpool_limits
@@ -374,7 +377,7 @@ def _residuals(x: list[np.ndarray], y: list[np.ndarray]) -> list[np.ndarray]:
         for r, features in zip(left, (rest[0], x[1]))
     ]
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #14b167ef
 def _squared(x: np.ndarray) -> np.ndarray:
     "Add the products of the first dozen features."
     i, j = np.triu_indices(min(x.shape[1], 12), 1)
@@ -433,11 +436,13 @@ def shift_type(
 MEANS = {
     "concept shift": (
         "the same inputs now lead to other outcomes",
-        "Retrain on rows since the change and buy labels there first; old rows teach the old relation.",
+        "Retrain on rows since the change and buy labels there first; old rows teach the old "
+        "relation.",
     ),
     "covariate shift": (
         "other inputs arrive, and the outcome depends on them as before",
-        "Retrain on recent rows, or weight the old ones by how often they still occur; the relation itself has held.",
+        "Retrain on recent rows, or weight the old ones by how often they still occur; the "
+        "relation itself has held.",
     ),
     "label shift": (
         "the outcomes are mixed in other shares, and each looks as before",
@@ -449,7 +454,8 @@ MEANS = {
     ),
     "broken data": (
         "the data are broken",
-        "Have the source repaired; until then do not trust what depends on these columns, and do not retrain on them.",
+        "Have the source repaired; until then do not trust what depends on these columns, and do "
+        "not retrain on them.",
     ),
     "mixture of groups": (
         "the groups occur in other shares",
@@ -498,7 +504,7 @@ def _named(laws: dict[str, tuple[float, float] | None]) -> Cause:
         sentence=said,
     )
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #9de5bcc9
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #6cb0830b
 class Parts(Result):
     "The change of the mean loss, in parts that add up."
 
@@ -508,11 +514,14 @@ class Parts(Result):
     label_shift: float = 0.0  # of the concept part, what the new shares of the outcomes explain
     sentence: str = ""
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #9de5bcc9
 def split_loss(
     told: list[
         np.ndarray
-    ],  # chance of each row, (m,) and (n,), to be of the window with both sides of one weight, out of fold
+        # chance of each row, (m,) and (n,), to be of the window with both sides of one weight, out
+        # of
+        # fold
+    ],
     losses: list[np.ndarray],  # (m,) and (n,)
     label: list[np.ndarray] | None = None,  # codes of the outcome; gives the label-shift part
 ) -> Parts:
@@ -539,7 +548,9 @@ def split_loss(
         covariate=number(total - concept),
         concept=number(concept - by_label),
         label_shift=number(by_label),
-        sentence=f"The loss changed by {total:+.3g}: {total - concept:+.3g} by other inputs, {by_label:+.3g} by other shares of the outcomes, {concept - by_label:+.3g} because the same rows turn out otherwise.",
+        sentence=f"The loss changed by {total:+.3g}: {total - concept:+.3g} by other inputs, "
+        f"{by_label:+.3g} by other shares of the outcomes, {concept - by_label:+.3g} "
+        "because the same rows turn out otherwise.",
     )
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #b1045542
@@ -575,7 +586,7 @@ def dependence_parts(
     said = np.clip(said, 0.005, 0.995)
     return [said[side == 0], said[side == 1]]
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #f8722549
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #8b1da078
 class Leaf(Result):
     "A region in which the loss has changed."
 
@@ -585,7 +596,7 @@ class Leaf(Result):
     reference_rows: int
     rows: int
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #f8722549
 def tree_of_change(
     sides: list[pd.DataFrame], kinds: dict[str, Kind], losses: list[np.ndarray], leaves: int = 6
 ) -> tuple[Leaf, ...]:
@@ -636,7 +647,7 @@ def tree_of_change(
     ]
     return tuple(sorted(kept, key=lambda leaf: (leaf.p_value, -abs(leaf.change))))
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #72549b21
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #c23636cf
 def _columns(sides: list[pd.DataFrame], kinds: dict[str, Kind]) -> tuple[np.ndarray, list[str]]:
     "Numbers as they are, the twelve largest levels of each category as marks."
     from continual_nb.monitoring.profiles.columns import as_numbers
@@ -654,7 +665,7 @@ def _columns(sides: list[pd.DataFrame], kinds: dict[str, Kind]) -> tuple[np.ndar
             names.append(name)
     return np.stack(made, 1), names
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #72549b21
 def _rule(tree, leaf: int, names: list[str]) -> str:
     "Spell the path to a leaf."
     parent = {

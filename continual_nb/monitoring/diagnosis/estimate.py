@@ -16,7 +16,7 @@ from ...core.results import Result
 CELLS = 10  # cells of the score in which the label-shift assumption is tested
 ENOUGH = 200  # labelled rows from which the probabilities are recalibrated
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #0712578a
+# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #dea2efcd
 class Estimate(Result):
     "The loss as it would be under two assumptions."
 
@@ -42,11 +42,12 @@ class Estimate(Result):
             return self.as_before_low, self.as_before_high
         return min(self.as_before_low, self.new_shares), max(self.as_before_high, self.new_shares)
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #bc93d028
 def shares(p: np.ndarray, before: float, rounds: int = 500) -> float:
     """Estimate the share of the positive class from probabilities that were right at the share `before` (EM).
 
-    Source: Saerens, Latinne and Decaestecker (2002), Adjusting the outputs of a classifier to new a priori probabilities.
+    Source: Saerens, Latinne and Decaestecker (2002), Adjusting the outputs of a classifier to
+    new a priori probabilities.
     """
     now = before
     for _ in range(rounds):
@@ -56,7 +57,7 @@ def shares(p: np.ndarray, before: float, rounds: int = 500) -> float:
         now = after
     return min(max(now, 1e-6), 1 - 1e-6)
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #0712578a
 def corrected(p: np.ndarray, before: float, now: float) -> np.ndarray:
     "Correct probabilities from one share of the positive class to another."
     up, down = p * now / before, (1 - p) * (1 - now) / (1 - before)
@@ -80,7 +81,7 @@ def mixture(known: np.ndarray, label: np.ndarray, window: np.ndarray, share: flo
     statistic = float(((w / n - said) ** 2 / (said / n + noise)).sum())
     return float(chdtrc(max(len(edges) - 1, 1), statistic))
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #f6c84fa2
+# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #df8c75dc
 def estimate(
     scores: np.ndarray,  # (n,) probability of the positive class in the window
     known: np.ndarray | None = None,  # scores of labelled rows from before
@@ -110,7 +111,8 @@ def estimate(
     other = float((q * yes + (1 - q) * no).mean())
     fits = mixture(known, label, scores, now) if fitted else None
     doubt = (
-        " The scores are no mixture of those of the two outcomes, so the second is not to be believed."
+        " The scores are no mixture of those of the two outcomes, so the second is not to be "
+        "believed."
         if fits is not None and fits < 0.05
         else ""
     )
@@ -124,11 +126,14 @@ def estimate(
         share_before=number(share_before),
         share_now=number(now),
         assumption=number(fits),
-        sentence=f"Without waiting for labels: the loss is about {loss:.3f} if the probabilities still mean what they meant, and {other:.3f} if only the shares of the outcomes have changed "
-        f"({share_before:.0%} before, {now:.0%} now).{doubt} Neither is a measurement, and neither would notice that the same events now turn out otherwise.",
+        sentence=f"Without waiting for labels: the loss is about {loss:.3f} if the probabilities "
+        f"still mean what they meant, and {other:.3f} if only the shares of the "
+        "outcomes have changed "
+        f"({share_before:.0%} before, {now:.0%} now).{doubt} Neither is a measurement, and "
+        "neither would notice that the same events now turn out otherwise.",
     )
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #f6c84fa2
 def recalibrated(known: np.ndarray, label: np.ndarray, scores: np.ndarray) -> np.ndarray:
     "Map scores to shares that occurred (isotonic, kept away from 0 and 1 by half a row)."
     from sklearn.isotonic import IsotonicRegression
@@ -136,7 +141,7 @@ def recalibrated(known: np.ndarray, label: np.ndarray, scores: np.ndarray) -> np
     fit = IsotonicRegression(out_of_bounds="clip").fit(known, label.astype(float))
     return np.clip(fit.predict(scores), 0.5 / len(known), 1 - 0.5 / len(known))
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #66c7c912
+# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #70e520a9
 class Expected(Result):
     "Metrics as they would be if the probabilities were right."
 
@@ -144,7 +149,7 @@ class Expected(Result):
     f1: float | None
     auc: float | None
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #66c7c912
 def expected(
     p: np.ndarray,  # (n,) probability that each event is positive
     scores: np.ndarray | None = None,  # (n,) by which events are ranked and called; None: p itself

@@ -41,7 +41,7 @@ def mature(
         return pd.Series(False, index=rows.index)
     return rows["label"].notna() & (rows["event_time"] < before)
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #8ca08bb8
+# %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #b7cbfb22
 class Excess(NamedTuple):
     "Loss per event beyond that of the skill before."
 
@@ -50,7 +50,7 @@ class Excess(NamedTuple):
     high: float
     skill_loss: float  # the same as a loss of skill
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #8ca08bb8
 def excess(
     data: Data,  # the task
     rows: pd.DataFrame,  # mature labelled rows
@@ -80,14 +80,14 @@ def excess(
     half = float(stdtrit(min(df, 1e9), 0.5 + confidence / 2)) * math.sqrt(variance)
     return Excess(found.mean, found.mean - half, found.mean + half, found.mean / float(base.mean()))
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #7dff7410
+# %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #490283f1
 class SliceScore(Result):
     "The model on one group of the window."
 
     name: str  # as "origin=EWR"
     metrics: Metrics
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #7dff7410
 def slice_scores(
     data: Data,  # names the slice columns
     rows: pd.DataFrame,  # mature labelled rows
@@ -110,11 +110,12 @@ def slice_scores(
             )
         if len(chosen) < len(sizes):
             left.append(
-                f"{len(sizes) - len(chosen):,} of {len(sizes):,} groups of {column} are not judged alone."
+                f"{len(sizes) - len(chosen):,} of {len(sizes):,} groups of {column} are not "
+                "judged alone."
             )
     return tuple(made), tuple(left)
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #63a6ae58
+# %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #f6284dd8
 class Restated(Result):
     "An earlier window with the labels that are known today."
 
@@ -122,7 +123,7 @@ class Restated(Result):
     original: Score | None  # what was recorded first for this model; None where nothing was
     now: Score
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/01_performance.ipynb #63a6ae58
 def restate(
     data: Data,  # the task
     earlier: pd.DataFrame,  # rows of earlier windows, known as of now

@@ -26,7 +26,7 @@ def as_numbers(values: pd.Series, kind: Kind) -> np.ndarray:
         return values.to_numpy()
     return pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
 
-# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #7db2071e
+# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #d85fa1c2
 def kind_of(
     values: pd.Series,  # a column of either side, or of both
 ) -> Kind | None:  # None where nothing is known: no value at all
@@ -46,7 +46,7 @@ def kind_of(
         return "identifier" if _names_rows(filled) else "numeric"
     return "embedding" if is_vectors(filled) else _spelled(filled)
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #07887e23
 def is_vectors(values: pd.Series) -> bool:
     "Tell whether a column holds lists or arrays of numbers of one length."
     if values.dtype != object:
@@ -61,7 +61,7 @@ def is_vectors(values: pd.Series) -> bool:
         return False
     return len(sizes) == 1 and len(next(iter(sizes))) == 1 and next(iter(sizes))[0] >= 2
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #7db2071e
 def _names_rows(filled: pd.Series) -> bool:
     "Tell whether whole numbers only count or name the rows."
     if filled.dtype.kind not in "iu" or len(filled) < 50:
@@ -75,7 +75,7 @@ def _names_rows(filled: pd.Series) -> bool:
         called and filled.is_unique
     )
 
-# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #bec8a761
+# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #4cc535a9
 def _spelled(filled: pd.Series) -> Kind:
     "Infer the kind of a column of objects or text from a look at its values."
     look = filled.iloc[:: max(1, len(filled) // LOOKED_AT)].tolist()
@@ -99,14 +99,14 @@ def _spelled(filled: pd.Series) -> Kind:
         return "text"
     return "identifier" if len(look) >= 50 and distinct > 0.98 else "categorical"
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #bec8a761
 def _is_number(name: str) -> bool:
     try:
         return float(name) == float(name)
     except ValueError:
         return False
 
-# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #ce43a5e1
+# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #f7e9ef06
 def cleaned(
     values: pd.Series,  # the column as delivered
     kind: Kind,
@@ -134,7 +134,7 @@ def cleaned(
     named = values.map(str, na_action="ignore") if values.dtype == object else values
     return named.astype("str").reset_index(drop=True), 0
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #2a6e3ea3
 def coded(
     values: pd.Series,
 ) -> tuple[np.ndarray, list[str]]:  # (n,) code of each row, -1 where missing; names
@@ -146,7 +146,7 @@ def coded(
         names = pd.Index(names)
     return code, (names if names.dtype == "str" else names.astype("str")).tolist()
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #ce43a5e1
 def kinds_mixed(values: pd.Series) -> float:
     "Share of the rarer of numbers and words among the values of an object column; 0 elsewhere."
     if values.dtype != object:

@@ -17,11 +17,13 @@ from ...core.params import Monitor
 from ...core.results import Result
 from .columns import Kind, as_numbers, coded
 
-LEVELS = 100  # levels up to which each has a cell of its own; above, those with more than this part of the rows
+# levels up to which each has a cell of its own; above, those with more than this part of the rows
+LEVELS = 100
 BUCKETS = (
     32  # cells that the other levels of a column with many levels share, by the hash of their name
 )
-EXACT = 200_000  # values up to which quantiles are exact; above, they are those of a seeded sample of half as many
+# values up to which quantiles are exact; above, they are those of a seeded sample of half as many
+EXACT = 200_000
 Role = Literal["feature", "target", "prediction"]
 
 # %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #d8d87153
@@ -97,7 +99,7 @@ def cut(
     edges = np.concatenate([quantiles, alone, before, ordered[-1:]])
     return np.unique(edges[np.isfinite(edges)]), len(distinct)
 
-# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #fa51c4a5
+# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #df2527c9
 def between(
     numbers: np.ndarray,  # float (n,)
     edges: np.ndarray,  # sorted (k,)
@@ -112,12 +114,12 @@ def between(
         below[-1] += np.count_nonzero(part == part)
     return np.append(np.diff(below, prepend=0), len(numbers) - below[-1])
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #a0f79882
 def bucket(name: str, buckets: int) -> int:
     "Place a level's name among the shared cells, the same on every machine."
     return zlib.crc32(name.encode("utf-8", "surrogatepass")) % buckets
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #fa51c4a5
 def places(profile: ColumnProfile, names: list[str]) -> np.ndarray:
     "Find the cell of each level by name, and one more for missing."
     own = {name: cell for cell, name in enumerate(profile.levels)}
@@ -129,7 +131,7 @@ def places(profile: ColumnProfile, names: list[str]) -> np.ndarray:
     cells = [own[name] if name in own else rest(name) for name in names]
     return np.array([*cells, profile.width - 1], np.int64)  # the last answers for code -1
 
-# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #271dbd82
+# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #8de26366
 def codes(
     profile: ColumnProfile,  # gives the cells
     values: pd.Series,  # any column of that kind
@@ -143,14 +145,15 @@ def codes(
     code, names = coded(values)
     return places(profile, names)[code]
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #08b8dc41
 def counts(
     profile: ColumnProfile,  # gives the cells
     values: pd.Series,  # a new window of the column
     chunks: np.ndarray | None = None,  # int (n,): chunk of each row; None is one chunk
     n_chunks: int = 1,  # number of chunks
 ) -> np.ndarray:  # int (cells,), or (n_chunks, cells) when chunks are given
-    "Count the rows of a window per cell of the reference; rows without a label are no part of a target."
+    """Count the rows of a window per cell of the reference; rows without a label are no part of a
+    target."""
     width = profile.width
     if chunks is None:
         made = _count(profile, values)[None]
@@ -171,7 +174,7 @@ def counts(
         made[:, -1] = 0
     return made[0] if chunks is None else made
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #271dbd82
 def _count(profile: ColumnProfile, values: pd.Series) -> np.ndarray:
     "Count one chunk without placing its rows one by one."
     if profile.kind != "categorical":
@@ -191,7 +194,7 @@ def _placed(profile: ColumnProfile, rows: np.ndarray, names: list[str]) -> np.nd
     "Bring rows per level onto the cells."
     return np.bincount(places(profile, names), rows, profile.width).astype(np.int64)
 
-# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #8a7aaf1b
+# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #4e3d0613
 def heavy(
     rows: np.ndarray, names: list[str]
 ) -> tuple[tuple[str, ...], int, int]:  # levels with their own cell, distinct, shared cells
@@ -204,7 +207,7 @@ def heavy(
     own = sorted((-n, name) for name, n in sizes.items() if not many or n * LEVELS > total)
     return tuple(name for _, name in own), len(sizes), BUCKETS if many else 0
 
-
+# %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #8a7aaf1b
 def column_profile(
     values: pd.Series,  # the column; its name is kept
     kind: Kind,  # numeric, categorical or text

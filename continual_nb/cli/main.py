@@ -78,7 +78,8 @@ def cli(context, debug):
 
 # %% ../../nbs/90_cli/01_main.ipynb #401f8e19
 def command(changes: bool = True):
-    "Make a command: find the project, hold the lock, finish what was interrupted, tell errors in plain words."
+    """Make a command: find the project, hold the lock, finish what was interrupted, tell errors in
+    plain words."""
     import functools
 
     def decorate(function):
@@ -116,7 +117,8 @@ def command(changes: bool = True):
 
 # %% ../../nbs/90_cli/01_main.ipynb #5849c0a7
 def _guarded(function, changes: bool, options: dict):
-    "Run a command's function inside its project; a person's input error is an error, a bug is a traceback."
+    """Run a command's function inside its project; a person's input error is an error, a bug is a
+    traceback."""
     from continual_nb.interfaces.notify import announcing
     from continual_nb.loop.project import Project, locked
     from continual_nb.loop.lifecycle import recover
@@ -144,7 +146,8 @@ def _guarded(function, changes: bool, options: dict):
 @click.option(
     "--data",
     "source",
-    help="Parquet or CSV file, a folder of them, or a quoted glob; without it the default data: flights of 2013.",
+    help="Parquet or CSV file, a folder of them, or a quoted glob; without it the default data: "
+    "flights of 2013.",
 )
 @click.option("--time", "time", help="Column: when the event happened.")
 @click.option("--label", help="Column: what the model predicts.")
@@ -164,7 +167,8 @@ def _guarded(function, changes: bool, options: dict):
 @click.option("--start", help="First window to open. Default: the first with data.")
 @click.option(
     "--timezone",
-    help="IANA zone of times that carry none, and of the calendar. Default: the column's, else UTC.",
+    help="IANA zone of times that carry none, and of the calendar. Default: the column's, else "
+    "UTC.",
 )
 @click.option("--prediction", help="Column: what production answered.")
 @click.option(
@@ -209,7 +213,8 @@ def init(context, folder, source, time, label, exclude, keep, champion, **option
                 [
                     Said(
                         "data",
-                        "336,776 real flights of 2013, monthly windows, labels known after 36 hours",
+                        "336,776 real flights of 2013, monthly windows, labels known after 36 "
+                        "hours",
                     )
                 ],
             )
@@ -226,10 +231,11 @@ def init(context, folder, source, time, label, exclude, keep, champion, **option
         + (", or make the project again with the option in brackets" if source else "")
     )
     click.echo(
-        f"next: cd {folder} && continual run      (replay every window)\n  or: cd {folder} && continual open     (start at the newest window; all before it is history)"
+        f"next: cd {folder} && continual run      (replay every window)\n  or: cd {folder} && "
+        "continual open     (start at the newest window; all before it is history)"
     )
 
-# %% ../../nbs/90_cli/01_main.ipynb #ac12cb95
+# %% ../../nbs/90_cli/01_main.ipynb #e02ddb13
 def _columns(given: tuple[str, ...]) -> tuple[str, ...]:
     "Split lists of columns; a name that holds a comma stands in double quotes."
     import csv
@@ -241,7 +247,7 @@ def _columns(given: tuple[str, ...]) -> tuple[str, ...]:
         if name.strip()
     )
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #ac12cb95
 @cli.command()
 @click.option("--until", metavar="WINDOW", help="Last window to turn.")
 @click.option("--verbose", is_flag=True, help="Let DVC's output through.")
@@ -263,7 +269,7 @@ def run(project, until, verbose):
         ],
     }, 0
 
-# %% ../../nbs/90_cli/01_main.ipynb #036334da
+# %% ../../nbs/90_cli/01_main.ipynb #573758f4
 @cli.command("open")
 @click.argument("window", required=False)
 @click.option("--again", is_flag=True, help="Look again at a window that was sealed before.")
@@ -289,7 +295,7 @@ def open_(project, window, again, urgent):
         "said": [f"opened iteration {iteration.name}, as of {iteration.as_of}", "next: dvc repro"],
     }, 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #bf6bdfbf
 @cli.command()
 @click.argument("action", type=click.Choice(["continue", "inspect", "improve", "rollback"]))
 @click.option("--by", required=True, help="Your name.")
@@ -298,7 +304,8 @@ def open_(project, window, again, urgent):
 @click.option(
     "--means",
     type=click.Choice(["retrain", "recalibrate", "label more", "refresh reference"]),
-    help="improve: train new models (as without it), correct the champion's answers, ask people for labels, or measure drift against newer windows.",
+    help="improve: train new models (as without it), correct the champion's answers, ask people "
+    "for labels, or measure drift against newer windows.",
 )
 @command()
 def steer(project, action, by, reason, target, means):
@@ -311,7 +318,7 @@ def steer(project, action, by, reason, target, means):
         "said": [f"this iteration is steered to {action}", "next: dvc repro"],
     }, 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #036334da
 @cli.command()
 @click.argument("verdict", type=click.Choice(["approve", "reject"]))
 @click.option("--by", required=True, help="Your name.")
@@ -335,7 +342,7 @@ def sign(project, verdict, by, reason, minutes):
         ],
     }, 0
 
-# %% ../../nbs/90_cli/01_main.ipynb #b699089c
+# %% ../../nbs/90_cli/01_main.ipynb #4e3f0b9f
 @cli.command()
 @click.option("--by", required=True, help="Your name.")
 @click.option("--text", required=True, help="What you have to say about a report.")
@@ -357,7 +364,7 @@ def feedback(project, by, text, iteration):
         ],
     }, 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #16fcff76
 @cli.command()
 @command()
 def seal(project):
@@ -379,7 +386,7 @@ def seal(project):
         ],
     }, 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #b699089c
 @cli.command("next")
 @click.argument("window", required=False)
 @command()
@@ -404,7 +411,7 @@ def expect(context):
     if context.invoked_subcommand is None:
         context.invoke(expect_list)
 
-# %% ../../nbs/90_cli/01_main.ipynb #af3bc518
+# %% ../../nbs/90_cli/01_main.ipynb #0208289d
 @expect.command("list")
 @command(changes=False)
 def expect_list(project):
@@ -427,7 +434,7 @@ def expect_list(project):
         "said": said,
     }, 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #551b9592
 @expect.command("accept")
 @click.argument("id")
 @click.option("--owner", help="Who answers for it. Default: your name in Git.")
@@ -445,7 +452,7 @@ def expect_accept(project, id, owner, severity):
         "said": [f"expected from now on ({one.severity}): {one.words()}", "next: dvc repro"],
     }, 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #af3bc518
 @expect.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @command(changes=False)
@@ -479,7 +486,8 @@ def labels(project):
     said = [
         f"{len(asked)} events are asked about, {done} are answered: {place}",
         f"next: fill in the column `label`{one_of}; the next `continual open` takes it",
-        "with the mouse, in JupyterLab: from continual_nb.interfaces.labelling import labelling; labelling()",
+        "with the mouse, in JupyterLab: from continual_nb.interfaces.labelling import labelling; "
+        "labelling()",
     ]
     return {
         "file": place,
@@ -490,7 +498,7 @@ def labels(project):
         else ["nothing is asked: every event has its label, or is too young"],
     }, 0
 
-# %% ../../nbs/90_cli/01_main.ipynb #cb139777
+# %% ../../nbs/90_cli/01_main.ipynb #0842a9ea
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="CSV or Parquet file for the answers.")
@@ -501,7 +509,7 @@ def predict(project, file, out):
 
     return predict_file(project, file, out), 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #566903a4
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @command(changes=False)
@@ -527,7 +535,7 @@ def status(project):
 
     return status(project)
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #cb139777
 @cli.command()
 @click.option("--known", metavar="HASH", help="Hash of a seal that was kept elsewhere.")
 @command()
@@ -576,7 +584,7 @@ def schema(context, name):
     except ContinualError as error:
         fail(error)
 
-# %% ../../nbs/90_cli/01_main.ipynb #b55b4d0f
+# %% ../../nbs/90_cli/01_main.ipynb #4329cf43
 @cli.command()
 @click.option(
     "--policy",
@@ -605,19 +613,20 @@ def backtest(project, policies, exact, until, html):
         write_bytes(html, page(found.section(), f"Backtest: {project.params().report.title}"))
     return {**found.to_dict(), "said": [*said(found), *([f"open: {html}"] if html else [])]}, 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #c2dd812f
 def _progress(moments):
     "Show progress on a terminal."
     from tqdm import tqdm
 
     return tqdm(moments, unit="window", disable=not sys.stderr.isatty())
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #b55b4d0f
 @cli.command()
 @click.option(
     "--propose",
     is_flag=True,
-    help="Print the corrections that experience speaks for, as a difference of params.yaml for `git apply`.",
+    help="Print the corrections that experience speaks for, as a difference of params.yaml for "
+    "`git apply`.",
 )
 @command(changes=False)
 def ledger(project, propose):
@@ -673,7 +682,8 @@ def ledger(project, propose):
 def compare(
     context, reference, current, label, prediction, slices, min_effect, alpha, as_json, page
 ):
-    "Compare two CSV or Parquet files: what is broken, what has changed, where and why. No project needed."
+    """Compare two CSV or Parquet files: what is broken, what has changed, where and why. No project
+    needed."""
     from continual_nb.core.files import ContinualError, write_bytes
     from continual_nb.core.params import Monitor
     from continual_nb.monitoring.compare import compare_files
@@ -694,14 +704,15 @@ def compare(
     if page and not as_json:
         click.echo(f"open: {page}")
 
-# %% ../../nbs/90_cli/01_main.ipynb #51c42cba
+# %% ../../nbs/90_cli/01_main.ipynb #95243928
 @cli.command()
 @click.option(
     "--html", "page", type=click.Path(path_type=Path), help="Write the page as one HTML file."
 )
 @command(changes=False)
 def certificate(project, page):
-    "Replay the reference: how often the monitor will call for nothing, and the smallest change that it would catch."
+    """Replay the reference: how often the monitor will call for nothing, and the smallest change
+    that it would catch."""
     from continual_nb.core.files import ContinualError, read_json, write_bytes
     from continual_nb.monitoring.budget import YEAR
     from continual_nb.monitoring.certificate import certificate
@@ -726,13 +737,14 @@ def certificate(project, page):
         told.sentence,
         "",
         *(
-            f"{c.column[:30]:<30} {'nothing' if c.distance is None else format(c.distance, '.2f'):>8}"
+            f"{c.column[:30]:<30} "
+            f"{'nothing' if c.distance is None else format(c.distance, '.2f'):>8}"
             for c in seen[:15]
         ),
     ]
     return {**told.to_dict(), "said": [*lines, *([f"open: {page}"] if page else [])]}, 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #51c42cba
 @cli.command()
 @click.argument("incident")
 @click.argument("verdict", type=click.Choice(["useful", "noise", "duplicate", "season"]))
@@ -745,7 +757,8 @@ def certificate(project, page):
 )
 @command()
 def verdict(project, incident, verdict, by, reason, until):
-    "Say what an incident was (INCIDENT: its number in the report, or words of its title); the monitor hears it from the next iteration on."
+    """Say what an incident was (INCIDENT: its number in the report, or words of its title); the
+    monitor hears it from the next iteration on."""
     from continual_nb.loop.feedback import judge_incident
 
     entry = judge_incident(project, incident, verdict, by, reason, until)
@@ -848,7 +861,7 @@ def notify(project, link, again, dry_run):
         "said": said,
     }, 1 if failed else 0
 
-# %% ../../nbs/90_cli/01_main.ipynb #463fd73b
+# %% ../../nbs/90_cli/01_main.ipynb #20589e9c
 @cli.command("turn")
 @click.option(
     "--wait",
@@ -871,7 +884,8 @@ def turn_(project, wait, automatic):
         stand = advance(project, wait, automatic, told=lambda line: click.echo(line, err=True))
     step = (
         [
-            "next: look at data/work/report/report.html, then `continual sign approve|reject --by NAME --reason TEXT`"
+            "next: look at data/work/report/report.html, then `continual sign approve|reject "
+            "--by NAME --reason TEXT`"
         ]
         if stand.code == 3
         else []
@@ -883,7 +897,7 @@ def turn_(project, wait, automatic):
         "said": [f"{stand.iteration}: {stand.stands}", *step],
     }, stand.code
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #463fd73b
 @cli.command()
 @click.argument("recipe", type=click.Choice(["cron", "github", "metaflow"]))
 @command(changes=False)

@@ -24,7 +24,7 @@ from .metrics import Metrics, Score
 from .results import Result
 from .store import Partition
 
-# %% ../../nbs/00_core/15_state.ipynb #546a02b6
+# %% ../../nbs/00_core/15_state.ipynb #21e5fd24
 class Champion(Result):
     "A model that is or was in production."
 
@@ -39,9 +39,10 @@ class Champion(Result):
     tries: int = 1  # models and windows that were tried until one was accepted
     replaced_in: int | None = None  # iteration in which another one took its place
 
-
+# %% ../../nbs/00_core/15_state.ipynb #49c9e7e7
 class Rival(Result):
-    "How a replaced champion compared with the champion on the last evaluation set; positive gain: the replaced one is better."
+    """How a replaced champion compared with the champion on the last evaluation set; positive gain:
+    the replaced one is better."""
 
     hash: str
     window: str
@@ -50,7 +51,7 @@ class Rival(Result):
     low: float
     high: float
 
-
+# %% ../../nbs/00_core/15_state.ipynb #546a02b6
 class Card(Result):
     "The head of the state: everything that is not a list of its own."
 
@@ -65,7 +66,7 @@ class Card(Result):
     manifest: str = ""  # sha256 of store.json
     ledger: str = ""  # hash of the ledger's last line
 
-# %% ../../nbs/00_core/15_state.ipynb #f4031b84
+# %% ../../nbs/00_core/15_state.ipynb #b8ae022f
 @dataclass(frozen=True)
 class State:
     "The state in memory; models are bytes by hash, profiles are the JSON that monitoring gave."
@@ -109,13 +110,14 @@ class State:
             self.memory,
         )
 
-
+# %% ../../nbs/00_core/15_state.ipynb #f4031b84
 def _manifest(partitions: tuple[Partition, ...]) -> str:
     return canonical_json([partition.to_dict() for partition in partitions])
 
-# %% ../../nbs/00_core/15_state.ipynb #f7d15511
+# %% ../../nbs/00_core/15_state.ipynb #f843d445
 def write_state(state: State, folder: Path) -> None:
-    "Write a state as a folder of plain files; the champion also stands as champion.skops, where a registry finds it."
+    """Write a state as a folder of plain files; the champion also stands as champion.skops, where a
+    registry finds it."""
     state = state.sealed()
     state.card.write(folder)
     write_bytes(folder / "store.json", _manifest(state.partitions))
@@ -134,9 +136,10 @@ def write_state(state: State, folder: Path) -> None:
     if state.card.champion:
         write_bytes(folder / "champion.skops", state.models[state.card.champion])
 
-
+# %% ../../nbs/00_core/15_state.ipynb #838ea0ce
 def read_state(folder: Path) -> State:
-    "Read a state folder; a manifest, ledger or model that does not have its hash is named (exit code 5)."
+    """Read a state folder; a manifest, ledger or model that does not have its hash is named (exit
+    code 5)."""
     card = Card.read(folder)
     ledger = from_text((folder / "ledger.jsonl").read_text(), str(folder / "ledger.jsonl"))
     if card.ledger and head(ledger) != card.ledger:
@@ -166,7 +169,7 @@ def read_state(folder: Path) -> State:
         optional("memory.json") or {},
     )
 
-
+# %% ../../nbs/00_core/15_state.ipynb #f7d15511
 def _model_bytes(folder: Path, expected: str) -> bytes:
     path = folder / "champions" / f"{expected}.skops"
     if not path.exists() or sha256(path) != expected:

@@ -326,7 +326,8 @@ def _with_champion(after, moment, hash_, training, evaluation, models, reference
 
 
 def _tries(ledger, recipes: int) -> int:
-    "Count the models and windows among which the accepted one was chosen: since the last change of model, this window included."
+    """Count the models and windows among which the accepted one was chosen: since the last change
+    of model, this window included."""
     changed = [
         e["iteration"]
         for e in ledger

@@ -7,7 +7,7 @@ __all__ = ['IGNORED', 'Checked', 'Verified', 'Seal', 'read_seal', 'record_of', '
            'check_states', 'check_working_state', 'check_records', 'check_pages', 'check_decisions', 'check_results',
            'check_ledger', 'check_store', 'check_code', 'check_cache', 'verify', 'check_open_iteration', 'check_made']
 
-# %% ../../nbs/85_loop/04_verify.ipynb #dfc2a476
+# %% ../../nbs/85_loop/04_verify.ipynb #cbc821c6
 import hashlib
 import json
 import re
@@ -26,7 +26,7 @@ class Checked:
     what: str
     count: int  # how many pieces it covered
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #b2b5ad30
 @dataclass(frozen=True)
 class Verified:
     "What was verified, and what could not be."
@@ -36,11 +36,11 @@ class Verified:
     newest: str | None = None  # tag of the newest seal
     hash: str | None = None  # its hash: what another place can keep as an anchor
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #dfc2a476
 def _broken(problem: str, remedy: str) -> ContinualError:
     return ContinualError(problem, remedy, code=5)
 
-# %% ../../nbs/85_loop/04_verify.ipynb #9cb4003c
+# %% ../../nbs/85_loop/04_verify.ipynb #27011628
 @dataclass(frozen=True)
 class Seal:
     "One sealed iteration, as its tag holds it."
@@ -60,7 +60,7 @@ class Seal:
     def folder(self) -> str:
         return f"reports/{self.name}"
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #8417de30
 def read_seal(project: Project, tag: str) -> Seal:
     "Read a seal from its tag; a tag without a record is named."
     name = tag.removeprefix(project.tags)
@@ -75,7 +75,7 @@ def read_seal(project: Project, tag: str) -> Seal:
     files, previous = (content["files"], content["previous"]) if chained else (content, None)
     return Seal(tag, name, files, previous, chained, sha256(text))
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #9cb4003c
 def record_of(
     folder: Path,  # all files of the record, record.json excepted
     before: Seal | None,  # the seal before it
@@ -101,7 +101,8 @@ def check_seals(project: Project, seals: list[Seal]) -> Checked:
             raise _broken(
                 f"{seal.tag} does not follow from the seal before it"
                 + (f", {before.tag}: one of the two was rewritten" if before else ""),
-                "compare both tags with another clone, or with a hash that was noted when they were sealed",
+                "compare both tags with another clone, or with a hash that was noted when they "
+                "were sealed",
             )
         before = seal
     begun = (noted(project, "seal") or {}).get("name")
@@ -113,7 +114,7 @@ def check_seals(project: Project, seals: list[Seal]) -> Checked:
         )
     return Checked("seals, each with the hash of the one before it", len(seals))
 
-# %% ../../nbs/85_loop/04_verify.ipynb #2b1cd3f6
+# %% ../../nbs/85_loop/04_verify.ipynb #567174b3
 IGNORED = {"__pycache__", ".ipynb_checkpoints"}  # by .dvcignore
 
 
@@ -142,7 +143,7 @@ def lock_md5(
     entries = ((lock.get("stages") or {}).get(stage) or {}).get(part) or ()
     return next((entry.get("md5") for entry in entries if entry["path"] == path), None)
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #81149b07
 def lock_at(project: Project, tag: str) -> dict:
     "Read dvc.lock as a tag holds it."
     from ruamel.yaml import YAML
@@ -165,12 +166,13 @@ def check_states(project: Project, seals: list[Seal]) -> Checked:
         if before is not None and came_in != before[1]:
             raise _broken(
                 f"the state that came in at {seal.tag} is not the one that went out at {before[0]}",
-                f"the history between the two was rewritten; compare `git log {before[0]}..{seal.tag}`",
+                "the history between the two was rewritten; compare `git log "
+                f"{before[0]}..{seal.tag}`",
             )
         before = (seal.tag, lock_md5(lock, "promote", "outs", "data/state/out"))
     return Checked("state chain from tag to tag", len(seals))
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #2b1cd3f6
 def _same_lock(project: Project, lock: dict, tag: str) -> None:
     "Hold dvc.lock of this folder to that of a seal; stages that people added are theirs."
     here = read_yaml(project.path("dvc.lock")).get("stages") or {}
@@ -198,11 +200,12 @@ def check_working_state(project: Project, tag: str) -> Checked:  # tag of the ne
         if folder_md5(project.path(name)) != expected:
             raise _broken(
                 f"{name} is not the state that {tag} sealed",
-                f"`git restore --source {tag if sealed else 'HEAD'} -- data/state`, then `dvc checkout`",
+                f"`git restore --source {tag if sealed else 'HEAD'} -- data/state`, then `dvc "
+                "checkout`",
             )
     return Checked("states of this folder, hashed again", len(places))
 
-# %% ../../nbs/85_loop/04_verify.ipynb #a4a86e11
+# %% ../../nbs/85_loop/04_verify.ipynb #113674ed
 def check_records(project: Project, seals: list[Seal]) -> Checked:
     "Every sealed record is as it was at its tag, in Git and on disk."
     count = 0
@@ -217,7 +220,8 @@ def check_records(project: Project, seals: list[Seal]) -> Checked:
         ]
         if changed or extra or wrong:
             raise _broken(
-                f"the sealed record {[*changed, *extra, *wrong][0]} is not what was sealed at {seal.tag}",
+                f"the sealed record {[*changed, *extra, *wrong][0]} is not what was sealed at "
+                f"{seal.tag}",
                 f"`git checkout {seal.tag} -- {seal.folder}` restores it",
             )
         count += len(seal.files)
@@ -229,7 +233,7 @@ def check_records(project: Project, seals: list[Seal]) -> Checked:
         )
     return Checked("files of sealed records", count)
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #a4a86e11
 def check_pages(project: Project, seals: list[Seal]) -> Checked:
     "Every sealed page is the one that the pipeline made, and dvc.lock is the tag's."
     for seal in seals:
@@ -248,7 +252,7 @@ def check_pages(project: Project, seals: list[Seal]) -> Checked:
             )
     return Checked("pages that the pipeline made", len(seals))
 
-# %% ../../nbs/85_loop/04_verify.ipynb #320a33dc
+# %% ../../nbs/85_loop/04_verify.ipynb #acb4e5af
 def check_decisions(project: Project, seals: list[Seal]) -> Checked:
     "Every sealed decision is bound to the evidence that is sealed with it."
     for seal in seals:
@@ -275,9 +279,10 @@ def check_decisions(project: Project, seals: list[Seal]) -> Checked:
                 )
     return Checked("decisions bound to their evidence", len(seals))
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #320a33dc
 def check_results(project: Project, seals: list[Seal]) -> tuple[Checked, int]:
-    "What a record says that a stage made is what dvc.lock names, as far as the cache holds its list; and how many it does not."
+    """What a record says that a stage made is what dvc.lock names, as far as the cache holds its
+    list; and how many it does not."""
     count = absent = 0
     for seal in seals:
         folder = project.path(f"{seal.folder}/evidence")
@@ -299,9 +304,10 @@ def check_results(project: Project, seals: list[Seal]) -> tuple[Checked, int]:
                         )
     return Checked("files that stages made", count), absent
 
-# %% ../../nbs/85_loop/04_verify.ipynb #a591ac03
+# %% ../../nbs/85_loop/04_verify.ipynb #d06932c2
 def check_ledger(project: Project, seals: list[Seal]) -> Checked:
-    "The ledger's chain holds, and says of every sealed iteration what its record and its signature say."
+    """The ledger's chain holds, and says of every sealed iteration what its record and its
+    signature say."""
     from continual_nb.core.state import read_state
 
     state = project.path("data/state/out" if project.is_sealed() else "data/state/in")
@@ -333,7 +339,7 @@ def check_ledger(project: Project, seals: list[Seal]) -> Checked:
             )
     return Checked("ledger entries in one chain", len(ledger))
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #a591ac03
 def _agrees(entry: dict | None, outcome: dict, signed: dict) -> bool:
     "Tell whether a ledger entry repeats an outcome and a signature."
     return (
@@ -345,7 +351,7 @@ def _agrees(entry: dict | None, outcome: dict, signed: dict) -> bool:
         )
     )
 
-# %% ../../nbs/85_loop/04_verify.ipynb #f855c765
+# %% ../../nbs/85_loop/04_verify.ipynb #162c6779
 def check_store(project: Project) -> Checked:
     "Every partition of the store has the bytes that the manifest names."
     from continual_nb.core.state import read_state
@@ -362,7 +368,7 @@ def check_store(project: Project) -> Checked:
             count += 1
     return Checked("files of the store", count)
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #2620f497
 def check_code(project: Project, seals: list[Seal]) -> Checked:
     "The code that every seal keeps is the one that its code.yaml names."
     count = 0
@@ -385,7 +391,7 @@ def check_code(project: Project, seals: list[Seal]) -> Checked:
         )
     return Checked("archives of code", count)
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #f855c765
 def check_cache(project: Project) -> Checked:
     "Every object of DVC's cache in this folder has the hash that it is named by."
     place, count = project.path(".dvc/cache/files/md5"), 0
@@ -399,7 +405,7 @@ def check_cache(project: Project) -> Checked:
                 )
     return Checked("objects of DVC's cache", count)
 
-# %% ../../nbs/85_loop/04_verify.ipynb #83061cfe
+# %% ../../nbs/85_loop/04_verify.ipynb #b3d3b322
 def _anchored(seals: list[Seal], known: str | None) -> tuple[str, ...]:
     "Say which seals nothing vouches for; a known hash that no seal has is an error."
     if not known:
@@ -411,14 +417,15 @@ def _anchored(seals: list[Seal], known: str | None) -> tuple[str, ...]:
     if place is None or len(known) < 12:
         raise _broken(
             f"no seal in this history has the hash {known}",
-            "the history is not the one in which it was noted, or the hash was shortened below 12 digits",
+            "the history is not the one in which it was noted, or the hash was shortened below "
+            "12 digits",
         )
     later = seals[place + 1 :]
     if not later:
         return ()
     return (f"{later[0].tag} and later are not anchored: {known[:12]} is {seals[place].tag}",)
 
-
+# %% ../../nbs/85_loop/04_verify.ipynb #83061cfe
 def verify(
     project: Project,
     known: str | None = None,  # hash of a seal that was kept elsewhere
@@ -446,7 +453,8 @@ def verify(
 
 # %% ../../nbs/85_loop/04_verify.ipynb #e6d5156d
 def check_open_iteration(project: Project) -> None:
-    "What `seal` looks at first: the newest seal, the state that came in, and the page, each as it was made."
+    """What `seal` looks at first: the newest seal, the state that came in, and the page, each as it
+    was made."""
     tags = project.sealed_tags()
     if tags:
         seal = read_seal(project, tags[-1])

@@ -116,13 +116,15 @@ def caveats(
             said.append(f"{listed(names)}: {why}.")
     if len(reference.windows) < CHUNKS:
         said.append(
-            f"How much ordinary windows differ: the reference has {len(reference.windows)}, and {CHUNKS} would be needed to know. "
+            f"How much ordinary windows differ: the reference has {len(reference.windows)}, and "
+            f"{CHUNKS} would be needed to know. "
             "Until then a change may be reported that is ordinary."
         )
     read = {v.column for v in reference.vectors}
     if set(data.text) - read:
         said.append(
-            f"{listed(sorted(set(data.text) - read))}: text is compared by length and missing values only; the reference has too few rows for its words."
+            f"{listed(sorted(set(data.text) - read))}: text is compared by length and missing "
+            "values only; the reference has too few rows for its words."
         )
     return said
 
@@ -139,7 +141,7 @@ def against(
     broke = quality(*map(list, zip(*features)), monitor, max_missing_jump, SPENT, beside)
     return broke, compare_columns(pairs[0], cells, monitor, 1 - SPENT)
 
-# %% ../../nbs/10_monitoring/43_monitor.ipynb #74293794
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #c40c3ba6
 def allowed(
     columns: tuple[ColumnDrift, ...],  # verdicts of the single columns
     together: Joint | None,
@@ -150,7 +152,8 @@ def allowed(
     contents: tuple[VectorDrift, ...] = (),  # texts and embeddings
     open_: frozenset[str] = frozenset(),  # monitors whose change is an open incident
 ) -> tuple[tuple[ColumnDrift, ...], Joint | None, Alarm, tuple[VectorDrift, ...]]:
-    "Let the budget decide what is called drifted; what is open already is judged alone and spends nothing."
+    """Let the budget decide what is called drifted; what is open already is judged alone and spends
+    nothing."""
     name = lambda c: f"{c.role}:{c.column}"
     p_values = {
         name(c): None if c.role == "feature" and c.column in faulty else c.p_value for c in columns
@@ -204,14 +207,15 @@ def allowed(
         tuple(v.model_copy(update={"verdict": ruled(v)}) for v in contents),
     )
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #3144825f
 def reworded(
     contents: tuple[VectorDrift, ...],
     columns: tuple[ColumnDrift, ...],
     faulty: set[str],
     harmless: bool,
 ) -> list[Incident]:
-    "Make an incident of texts and embeddings that have changed, where no single column tells it already."
+    """Make an incident of texts and embeddings that have changed, where no single column tells it
+    already."""
     told = {c.column for c in columns if c.verdict == "drifted" and c.role == "feature"} | faulty
     made = []
     for v in contents:
@@ -231,16 +235,18 @@ def reworded(
                     columns=(v.column,),
                     cause="covariate shift",
                     rule="content",
-                    sentence=f"{what} {v.column} has changed: its distance from the reference is {v.effect:.2f}.",
+                    sentence=f"{what} {v.column} has changed: its distance from the reference is "
+                    f"{v.effect:.2f}.",
                 )
             )
     return made
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #74293794
 def apart(
     together: Joint | None, columns: tuple[ColumnDrift, ...], faults: list[Incident], harmless: bool
 ) -> list[Incident]:
-    "Make an incident of a change of all columns together that no single column and no text explains."
+    """Make an incident of a change of all columns together that no single column and no text
+    explains."""
     if (
         together is None
         or together.verdict != "drifted"
@@ -250,11 +256,15 @@ def apart(
         return []
     what = listed(together.pair) if together.pair else "The features"
     by = (
-        f" A classifier tells the sides apart mostly by {listed([n for n, _ in together.attribution[:3]])}."
+        " A classifier tells the sides apart mostly by "
+        f"{listed([n for n, _ in together.attribution[:3]])}."
         if together.attribution
         else ""
     )
-    sentence = f"No single column has changed, but together they have. {together.note + '.' if together.note else ''}{by}".strip()
+    sentence = (
+        "No single column has changed, but together they have. "
+        f"{together.note + '.' if together.note else ''}{by}"
+    ).strip()
     columns = together.pair or tuple(n for n, _ in together.attribution[:3])
     return [
         Incident(
@@ -268,7 +278,7 @@ def apart(
         )
     ]
 
-# %% ../../nbs/10_monitoring/43_monitor.ipynb #8067c140
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #907ce2d6
 def _worth(
     data, monitor, rows, counted, said, before: Level | None
 ) -> tuple[Metrics | None, Excess | None, tuple[SliceScore, ...], list[str]]:
@@ -310,7 +320,7 @@ def _worth(
         )
     return performance, lost, slices, unseen
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #8067c140
 def _no_events(window: str) -> Finding:
     "Name a window without a single event."
     sentence = f"No events arrived for {window}."
@@ -325,7 +335,7 @@ def _answer(window: str | None, rows: pd.DataFrame, reference: Profile | None) -
         return "no window"
     return "no data" if not len(rows) else "no reference" if reference is None else "watched"
 
-# %% ../../nbs/10_monitoring/43_monitor.ipynb #a00b5c98
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #d988414b
 def _name(reference: Profile | None, champion: Model | None) -> str:
     "What evidence is gathered against: a new reference or champion starts anew."
     return f"{reference.iteration if reference is not None else 0}:{champion.hash[:12] if champion is not None else ''}"
@@ -342,7 +352,7 @@ def _together(reference: Profile, rows: pd.DataFrame, monitor: Monitor, faulty: 
         )
     return joint(reference.joint, rows, monitor, least=CHUNKS)
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #1e0f9030
 def _attributed(together, columns, faults, reference_rows, rows, data: Data) -> Joint | None:
     "On suspicion, ask a classifier which columns give the window away."
     alone = (
@@ -364,7 +374,7 @@ def _volume(
     sizes = features[0].table.sum(axis=1).tolist() if features else []
     return volume([*sizes, *(b["rows"] for b in before)], len(rows))
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #a00b5c98
 def _odd(reference: Profile, rows: pd.DataFrame, monitor: Monitor) -> Outliers:
     "Count and name the rows that are unlike the reference; they are told, and ring no alarm."
     features = tuple(c for c in reference.columns if c.role == "feature")
@@ -381,9 +391,10 @@ def kinds_of(data: Data) -> dict[str, str]:
         | dict.fromkeys(data.text, "text")
     )
 
-# %% ../../nbs/10_monitoring/43_monitor.ipynb #1a86f421
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #1d7ecd4e
 def _open_monitors(held: list[dict]) -> frozenset[str]:
-    "Monitors whose change a person knows of; while inputs are known to have changed, what follows from them is no news."
+    """Monitors whose change a person knows of; while inputs are known to have changed, what follows
+    from them is no news."""
     known = [Incident.model_validate(entry["incident"]) for entry in held]
     made = set()
     for i in known:
@@ -396,7 +407,8 @@ def _open_monitors(held: list[dict]) -> frozenset[str]:
 
 
 def _held(memory: dict[str, Any], reference: Profile | None, champion: Model | None) -> list[dict]:
-    "Open incidents that still mean something: of losses, with the same model; else with the same reference, or one that holds windows from before the change."
+    """Open incidents that still mean something: of losses, with the same model; else with the same
+    reference, or one that holds windows from before the change."""
     same = memory.get("reference") == _name(reference, champion)
     first = reference.windows[0] if reference is not None and reference.windows else ""
     made = []
@@ -414,18 +426,20 @@ def _hash(champion: Model | None) -> str:
 
 
 def _levels(memory: dict[str, Any], champion: str, accepted: Metrics | None, tries: int) -> Levels:
-    "What is known of the levels of the model in production; a new model starts with what it was accepted with."
+    """What is known of the levels of the model in production; a new model starts with what it was
+    accepted with."""
     known = memory.get("levels")
     if known and known["model"] == champion:
         return Levels.model_validate(known)
     first = accepted_level(accepted, tries)
     return Levels(model=champion, first=tuple(map(number, first)) if first else None)
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #c352931a
 def _cohorts(
     data: Data, monitor: Monitor, champion: Model, here: tuple, earlier: pd.DataFrame, mature_before
 ) -> list[Cohort]:
-    "Measure the model on the matured labels of this window and of earlier ones, where there are enough of them."
+    """Measure the model on the matured labels of this window and of earlier ones, where there are
+    enough of them."""
     found = [here]
     for name in sorted(earlier["window"].unique()) if len(earlier) else []:
         part = earlier[(earlier["window"] == name).to_numpy()]
@@ -458,7 +472,7 @@ def unlabelled(rows: pd.DataFrame, mature_before: pd.Timestamp | None) -> int:
         else int((rows["label"].isna() & (rows["event_time"] < mature_before)).sum())
     )
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #1a86f421
 def _spread(data: Data, rows, counted, said: Predictions | None) -> float | None:
     "Standard deviation of the champion's loss within a day."
     kept = rows[counted]
@@ -502,11 +516,12 @@ def _estimate(
         accepted.values.get("positive_share") if accepted is not None else None,
     )
 
-# %% ../../nbs/10_monitoring/43_monitor.ipynb #93c120f8
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #e78103cc
 def explained(
     data: Data, monitor: Monitor, incidents: list[Incident], rows, counted, reference_rows
 ) -> list[Incident]:
-    "Give every incident its cause, its slice where one explains it, its action and a few rows that show it."
+    """Give every incident its cause, its slice where one explains it, its action and a few rows
+    that show it."""
     from continual_nb.monitoring.diagnosis.causes import MEANS, shift_type
 
     moving = [i for i in incidents if i.kind != "quality"]
@@ -566,7 +581,7 @@ def explained(
         )
     return made
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #93c120f8
 def _group(monitor: Monitor, kinds, then: pd.DataFrame, rows: pd.DataFrame, moving: list[Incident]):
     "The one group of rows, if any, to which what has moved is confined."
     from continual_nb.monitoring.diagnosis.causes import cells_of, changed_slices, frame, sliceable
@@ -794,7 +809,7 @@ def monitor(
         },
     )
 
-# %% ../../nbs/10_monitoring/43_monitor.ipynb #f30cc0e3
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #4681b92d
 def run_monitoring(
     params: Params,
     moment: AsOf,
@@ -842,15 +857,16 @@ def run_monitoring(
         else None,
     )
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #acbecc59
 def _oldest(moment: AsOf, mature_before: pd.Timestamp | None, restate: int) -> pd.Timestamp:
-    "Start of the oldest window that is measured again: so many before the newest one of which labels count, however late they come."
+    """Start of the oldest window that is measured again: so many before the newest one of which
+    labels count, however late they come."""
     start, cadence = moment.cadence.back(moment.window, restate).start, moment.cadence
     if mature_before is None or cadence.by_rows or mature_before >= moment.window.start:
         return start
     return min(start, cadence.back(cadence.holding(mature_before), restate).start)
 
-
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #f30cc0e3
 def outlier_rows(
     params: Params,
     moment: AsOf,

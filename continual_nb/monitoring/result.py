@@ -56,7 +56,8 @@ class Monitoring(Result):
     unchecked: tuple[str, ...]  # what was not checked, and why
     joint: Joint | None = None  # all features together
     profile: Profile | None = (
-        None  # the window on the cells of the reference, so that any two windows can be compared later
+        # the window on the cells of the reference, so that any two windows can be compared later
+        None
     )
     alarm: Alarm | None = (
         None  # how near the budget of false alarms is to being spent; None: no budget is kept
@@ -71,10 +72,13 @@ class Monitoring(Result):
     outliers: Outliers | None = None  # rows of the window that are unlike the reference
     askable: int = 0  # events of the window that are old enough to have a label, and have none
     spread: float | None = (
-        None  # standard deviation of the champion's loss per event within a day: what more labels would average out; None: too few
+        # standard deviation of the champion's loss per event within a day: what more labels would
+        # average out; None: too few
+        None
     )
     correctable: Correctable | None = (
-        None  # what correcting the champion's answers would save on this window; None: cannot be told
+        # what correcting the champion's answers would save on this window; None: cannot be told
+        None
     )
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 
@@ -96,7 +100,7 @@ class Monitoring(Result):
             folded,
         )
 
-# %% ../../nbs/10_monitoring/42_result.ipynb #368afa83
+# %% ../../nbs/10_monitoring/42_result.ipynb #d0175353
 def summary(m: "Monitoring") -> str:
     "Say in two or three sentences what the window shows."
     if m.answer == "no window":
@@ -105,7 +109,8 @@ def summary(m: "Monitoring") -> str:
         return f"No events arrived for {m.window}."
     said = [i.sentence for i in m.incidents if i.severity == "harm"][:1]
     said.append(
-        f"{m.window} brought {m.rows:,} events; {m.mature:,} of them have labels old enough to count."
+        f"{m.window} brought {m.rows:,} events; {m.mature:,} of them have labels old enough to "
+        "count."
     )
     if m.answer == "no reference":
         said.append("There is no reference yet: nothing can have drifted.")
@@ -128,7 +133,8 @@ def summary(m: "Monitoring") -> str:
         said.append(f"Of {len(m.columns)} columns {listed(parts, 9)}." if m.columns else "")
         said.append(together(m.joint))
         said += [
-            f"{'What is written in' if v.kind == 'text' else 'The embedding'} {v.column} has changed."
+            f"{'What is written in' if v.kind == 'text' else 'The embedding'} {v.column} has "
+            "changed."
             for v in m.contents
             if v.verdict == "drifted"
         ]
@@ -137,7 +143,7 @@ def summary(m: "Monitoring") -> str:
         )
     return " ".join([*(part for part in said if part), *worth(m)])
 
-
+# %% ../../nbs/10_monitoring/42_result.ipynb #f4f109fd
 def together(joint: Joint | None) -> str:
     "Say whether the columns still belong together as they did."
     if joint is None or joint.verdict == "not testable":
@@ -149,7 +155,7 @@ def together(joint: Joint | None) -> str:
     }
     return words[joint.verdict]
 
-
+# %% ../../nbs/10_monitoring/42_result.ipynb #368afa83
 def worth(m: "Monitoring") -> list[str]:
     "Say whether the model errs more than when it was accepted, and how sure that is."
     if m.excess is None or not m.performance or not m.performance.loss:
@@ -159,13 +165,14 @@ def worth(m: "Monitoring") -> list[str]:
         low, high = sorted((abs(m.excess_low), abs(m.excess_high)))
         where = "above" if m.excess > 0 else "below"
         return [
-            f"The model's error is {share(m.excess)} {where} what it was accepted with (between {share(low)} and {share(high)})."
+            f"The model's error is {share(m.excess)} {where} what it was accepted with (between "
+            f"{share(low)} and {share(high)})."
         ]
     return [
         "Whether the model errs more than when it was accepted cannot be told from this window."
     ]
 
-# %% ../../nbs/10_monitoring/42_result.ipynb #fd12007e
+# %% ../../nbs/10_monitoring/42_result.ipynb #ed9cd933
 def tables(m: "Monitoring") -> tuple[Table, ...]:
     "The table of incidents; where there is none, no table."
     words = {"harm": "does harm", "look": "look at it", "note": "to note"}
@@ -176,7 +183,7 @@ def tables(m: "Monitoring") -> tuple[Table, ...]:
         else ()
     )
 
-
+# %% ../../nbs/10_monitoring/42_result.ipynb #fd12007e
 def details(m: "Monitoring") -> tuple[Table, ...]:
     "Every finding and every column; empty tables are left out."
     around = lambda c: "" if c.effect is None else f"{c.effect:.2f} ({c.low:.2f} to {c.high:.2f})"
@@ -204,7 +211,8 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
             ),
             (
                 "what this is worth",
-                "an estimate without labels; it would not notice that the same events now turn out otherwise",
+                "an estimate without labels; it would not notice that the same events now turn "
+                "out otherwise",
             ),
         )
     odd, told = m.outliers, ()

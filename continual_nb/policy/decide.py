@@ -299,7 +299,8 @@ def _grade(alert: dict) -> str:
 
 
 def proven_harm(params: Decide, monitoring: Monitoring, known: Evidence) -> Rule:
-    "Is it newly proven that the model does harm? Then an attempt to improve it says more than a look."
+    """Is it newly proven that the model does harm? Then an attempt to improve it says more than a
+    look."""
     question = "Is harm proven?"
     proven = [i for i in monitoring.incidents if i.kind == "performance" and i.severity == "harm"]
     if not proven:
@@ -315,7 +316,8 @@ def proven_harm(params: Decide, monitoring: Monitoring, known: Evidence) -> Rule
 
 
 def known_fault(monitoring: Monitoring) -> str:
-    "Window in which a person was asked about broken data that are still broken and no worse; empty: something is new."
+    """Window in which a person was asked about broken data that are still broken and no worse;
+    empty: something is new."""
     faults = [
         i for i in monitoring.incidents if i.kind == "quality" and (i.grade or i.severity) != "note"
     ]
@@ -611,7 +613,10 @@ def decide(
     action, means = MEANS[first_yes] if first_yes else ("continue", "none")
     cause = rules[first_yes].because if first_yes else "Nothing found asks for action."
     if since and not first_yes:
-        cause = f"{rules['broken'].because} A person was asked in {since}; until it is repaired, no model learns from it"
+        cause = (
+            f"{rules['broken'].because} A person was asked in {since}; until it is repaired, "
+            "no model learns from it"
+        )
     policy, target = action, _best_rival(state) if action == "rollback" else None
     if steer.action:
         action, means = (

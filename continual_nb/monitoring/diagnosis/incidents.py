@@ -16,7 +16,7 @@ from ..detectors.univariate import ColumnDrift
 from .levels import Ring
 from .performance import Excess
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #756986a2
+# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #8c9345b0
 class Incident(Result):
     "Alerts with one cause."
 
@@ -27,7 +27,8 @@ class Incident(Result):
     title: str
     columns: tuple[str, ...]  # columns that are concerned
     sentence: str  # what happened, for people
-    cause: str = ""  # covariate shift, label shift, concept shift, unit change, broken data, ...; empty: not known
+    # covariate shift, label shift, concept shift, unit change, broken data, ...; empty: not known
+    cause: str = ""
     members: tuple[str, ...] = ()  # what fired: columns, predictions, loss
     slice: str | None = None  # the group of rows to which it is confined, as "port=EWR"
     action: str = ""  # what to do
@@ -40,7 +41,8 @@ class Incident(Result):
         "open"  # closed: stable again, not merely silent; silenced: by a person's verdict
     )
 
-    rule: str = ""  # what was broken, or in what way: two of one kind with different rules are two incidents
+    # what was broken, or in what way: two of one kind with different rules are two incidents
+    rule: str = ""
     sizes: dict[
         str, tuple[float, float]
     ] = {}  # column -> how much it has changed, and the least it can be
@@ -55,7 +57,7 @@ class Incident(Result):
         "What makes two alerts of different windows the same incident, beside their columns."
         return f"{self.kind}|{self.rule}"
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #756986a2
 def listed(names, most: int = 4) -> str:
     "Spell names as `a, b and 3 more`."
     names = [str(name) for name in names]
@@ -67,7 +69,8 @@ def listed(names, most: int = 4) -> str:
 def broken(
     findings: tuple[Finding, ...],  # of ingest and of quality
 ) -> list[Incident]:
-    "Group warnings and errors by rule; a column belongs to its first error, else to its first warning."
+    """Group warnings and errors by rule; a column belongs to its first error, else to its first
+    warning."""
     loud = sorted(
         (f for f in findings if f.severity != "note"), key=lambda f: f.severity != "error"
     )
@@ -96,7 +99,7 @@ def broken(
         )
     return made
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #6dedb798
+# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #676bd9ec
 def moved(
     columns: tuple[ColumnDrift, ...],  # verdicts
     faults: list[Incident],  # broken columns swallow their own drift
@@ -144,17 +147,18 @@ def moved(
                 severity=severity,
                 title="The predictions drifted",
                 columns=(),
-                sentence=f"What the model answers has changed: {c.said}; no single column explains it.",
+                sentence=f"What the model answers has changed: {c.said}; no single column "
+                "explains it.",
             )
         )
     return made
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #6dedb798
 def _sizes(columns) -> dict[str, tuple[float, float]]:
     "Distance of each column from the reference, and the least it can be."
     return {c.column: (c.effect, c.low) for c in columns if c.effect is not None}
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #4e7569a4
+# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #eb4ce2f0
 WORSE = "The model has become worse"
 WORTHLESS = "The model is worse than a constant answer"
 
@@ -163,7 +167,8 @@ def harm(
     ring: Ring,  # what has been proven of its losses
     tolerance: float,  # loss of skill that matters
 ) -> Incident:
-    "Make an incident of a loss of skill that is certain and that matters, with the evidence that decided."
+    """Make an incident of a loss of skill that is certain and that matters, with the evidence that
+    decided."""
     over = (
         f"In {ring.window}"
         if ring.windows == 1
@@ -171,7 +176,10 @@ def harm(
     )
     money = [part * ring.constant for part in (ring.rise, ring.low, ring.high)]
     if ring.rule == "constant":
-        said = f"{over} each event cost {money[0]:.3g} more loss than the best constant answer would have ({money[1]:.3g} to {money[2]:.3g})."
+        said = (
+            f"{over} each event cost {money[0]:.3g} more loss than the best constant answer "
+            f"would have ({money[1]:.3g} to {money[2]:.3g})."
+        )
     else:
         said = (
             f"{over} each event cost {money[0]:.3g} more loss than before "
@@ -189,13 +197,16 @@ def harm(
         worse=True,
     )
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #4e7569a4
 def still_worse(
     found: Excess,  # loss beyond that before
     old: Incident,  # as it was asked about
 ) -> Incident:
     "Go on with an open incident of the model's losses in a window that adds nothing new."
-    said = f"It goes on: each event costs {found.value:.3g} more loss than before ({found.low:.3g} to {found.high:.3g})."
+    said = (
+        f"It goes on: each event costs {found.value:.3g} more loss than before "
+        f"({found.low:.3g} to {found.high:.3g})."
+    )
     return Incident(
         kind="performance",
         severity="harm",
@@ -205,23 +216,27 @@ def still_worse(
         members=old.members,
     )
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #1ab85096
+# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #87fd94a3
 CLOSED_AFTER = 2  # windows in which an incident must be certain to be gone
 QUIETED = ("noise", "duplicate", "season")  # verdicts after which a repeat asks for nobody
 
 
-GROWN = 0.1  # by which a distance or a share must have grown for certain to be worse than when it was asked about
+# by which a distance or a share must have grown for certain to be worse than when it was asked
+# about
+GROWN = 0.1
 
 
 def same(a: Incident, b: Incident) -> bool:
-    "Whether two alerts are one incident: kind, rule and a column in common; never the order of names in a title."
+    """Whether two alerts are one incident: kind, rule and a column in common; never the order of
+    names in a title."""
     return a.key == b.key and (
         bool(set(a.columns) & set(b.columns)) or not (a.columns or b.columns)
     )
 
 
 def grown(incident: Incident, old: Incident) -> bool:
-    "Whether an incident is worse than when a person was asked about it: it says so, another column has joined, or one is further away."
+    """Whether an incident is worse than when a person was asked about it: it says so, another
+    column has joined, or one is further away."""
     more = any(
         low > old.sizes[name][0] + GROWN
         for name, (_, low) in incident.sizes.items()
@@ -239,7 +254,10 @@ def as_one(now: list[Incident], opened: list[Incident]) -> list[Incident]:
     if known is None or not follow:
         return now
     if first is None:
-        note = f" It follows from the change of {listed(sorted(known.columns))}, open since {known.since}."
+        note = (
+            f" It follows from the change of {listed(sorted(known.columns))}, open since "
+            f"{known.since}."
+        )
         return [
             i.model_copy(update={"severity": "note", "sentence": i.sentence + note})
             if i in follow
@@ -258,12 +276,14 @@ def as_one(now: list[Incident], opened: list[Incident]) -> list[Incident]:
     )
     return [whole if i is first else i for i in now if i not in follow]
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #45de3f5b
 def tickets(
     now: list[Incident],  # of this window
     open_before: list[
         dict
-    ],  # as they were left: incident, windows in which it was certainly gone, windows since it was asked
+        # as they were left: incident, windows in which it was certainly gone, windows since it was
+        # asked
+    ],
     stable: set[
         str
     ],  # columns, and kinds of incidents without columns, that are certainly as in the reference
@@ -320,11 +340,12 @@ def tickets(
             kept.append({"incident": incident.to_dict(), "quiet": quiet + gone, "age": age})
     return made, kept
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #1ab85096
 def _spoken(
     incident: Incident, old: Incident | None, verdicts: list[dict], window: str, expired: bool
 ) -> dict:
-    "Decide whether a person is asked: not while a verdict holds, and not again about what is open and has not become worse."
+    """Decide whether a person is asked: not while a verdict holds, and not again about what is open
+    and has not become worse."""
     said = verdicts[-1] if verdicts else None
     holds = said is not None and (not said.get("until") or window <= said["until"])
     if holds and said["verdict"] in QUIETED:
@@ -333,7 +354,8 @@ def _spoken(
             "severity": "note",
             "grade": "note",
             "status": "silenced",
-            "sentence": f"{incident.sentence} {said['by']} called this {said['verdict']}{until}: {said['reason']}.",
+            "sentence": f"{incident.sentence} {said['by']} called this {said['verdict']}{until}: "
+            f"{said['reason']}.",
         }
     if old is None or incident.severity == "note" and old.asked is None:
         told = (

@@ -49,7 +49,7 @@ def accepted_level(
     luck = float(ndtri((tries - 0.375) / (tries + 0.25)))
     return Level(accepted.loss / accepted.baseline_loss + luck * se, se)
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e1508
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #b10173a4
 class Cohort(Result):
     "The level of a model on one window, with the labels that are known."
 
@@ -63,11 +63,12 @@ class Cohort(Result):
     unfair: float  # part of the level that the constant answer owes to having seen these rows
     looked: float = 0.0  # share of the events with whose labels this window has been tested before
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e1508
 def cohort(
     data: Data, window: str, rows: pd.DataFrame, said: Predictions, events: int
 ) -> Cohort | None:
-    "Measure the level on mature labelled rows; None where a constant answer is perfect or no spread is seen."
+    """Measure the level on mature labelled rows; None where a constant answer is perfect or no
+    spread is seen."""
     base = baseline_losses(data, rows["label"]) if len(rows) > 1 else np.zeros(1)
     if base.mean() == 0:
         return None
@@ -88,7 +89,7 @@ def cohort(
         unfair=number(free / (2 * len(rows)) / base.mean()),
     )
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e150b
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #c420fae0
 def pooled(levels: np.ndarray, variances: np.ndarray) -> Level:
     "Mean of levels by their precision."
     w = 1 / np.asarray(variances)
@@ -98,7 +99,8 @@ def pooled(levels: np.ndarray, variances: np.ndarray) -> Level:
 def wobble(levels: np.ndarray, variances: np.ndarray) -> float:
     """Variance between windows beyond chance, from the differences of neighbours, which a change that stays hardly moves.
 
-    Source: von Neumann (1941), Distribution of the ratio of the mean square successive difference to the variance.
+    Source: von Neumann (1941), Distribution of the ratio of the mean square successive
+    difference to the variance.
     """
     if len(levels) < STEADY:
         return 0.0
@@ -113,13 +115,14 @@ def log_e(gap: np.ndarray, variance: np.ndarray) -> np.ndarray:
     z = gap * RISE / np.sqrt(variance * total)
     return np.minimum(math.log(2) + 0.5 * np.log(variance / total) + z**2 / 2 + log_ndtr(z), 60.0)
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #c66dfd91
 def risen(levels: np.ndarray, variances: np.ndarray) -> tuple[float, int, float, float]:
     """Evidence that the level has risen at any place and stayed: its sum over places, the likeliest place, rise, standard error.
 
     The level before the rise is unknown too: the evidence rests on differences of levels alone, and has mean
     one where nothing rises. The sum over places rings at most once in as many windows as its threshold.
-    Source: Shin, Ramdas and Rinaldo (2022), E-detectors; for the unknown level Perez-Ortiz, Lardy, de Heide
+    Source: Shin, Ramdas and Rinaldo (2022), E-detectors; for the unknown level Perez-Ortiz,
+    Lardy, de Heide
     and Grunwald (2024), E-statistics, group invariance and anytime-valid testing.
     """
     w = 1 / variances
@@ -130,7 +133,7 @@ def risen(levels: np.ndarray, variances: np.ndarray) -> tuple[float, int, float,
     at = int(np.argmax(found))
     return float(np.exp(found).sum()), at + 1, float(gap[at]), float(variance[at] ** 0.5)
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e150b
 def above(levels: np.ndarray, variances: np.ndarray) -> tuple[float, int, float, float]:
     "The same for a level above zero since any place."
     w = 1 / variances
@@ -140,7 +143,7 @@ def above(levels: np.ndarray, variances: np.ndarray) -> tuple[float, int, float,
     at = int(np.argmax(found))
     return float(np.exp(found).sum()), at, float(gap[at]), float(late[at] ** -0.5)
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e150e
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #e7f10727
 class Levels(Result):
     "What is carried from window to window about the model in production."
 
@@ -155,7 +158,7 @@ class Levels(Result):
     until: str = ""  # windows up to this one are part of `first`
     constant: str = ""  # window up to which being worse than a constant answer has been told
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e150e
 class Ring(Result):
     "The model has become worse: what shows it, and by how much."
 
@@ -163,18 +166,20 @@ class Ring(Result):
     window: str  # newest window that shows it
     since: str  # first window that shows it
     windows: int  # that show it
-    rise: float  # of the level: the loss of skill; of `constant`: loss beyond that of a constant answer, in its units
+    # of the level: the loss of skill; of `constant`: loss beyond that of a constant answer, in its
+    # units
+    rise: float
     low: float
     high: float
     constant: float  # loss per event of a constant answer in these windows
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e150f
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #7b63eaca
 def _apart(parts) -> tuple[np.ndarray, np.ndarray]:
     "Levels and their variances."
     values = np.asarray(parts, dtype=float).reshape(-1, 2)
     return values[:, 0], values[:, 1] ** 2
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #4d9a78ae
 def _level(known: Levels, before: str) -> Level | None:
     "Pool `first` and the first windows since."
     parts = ([known.first] if known.first else []) + [
@@ -184,12 +189,13 @@ def _level(known: Levels, before: str) -> Level | None:
 
 
 def steady(known: Levels, before: str = "\uffff") -> Level | None:
-    "Level with which a window is compared: what it was accepted with and the first windows after, as far as it has not rung."
+    """Level with which a window is compared: what it was accepted with and the first windows after,
+    as far as it has not rung."""
     if known.before is not None:
         return Level(*known.before)
     return _level(known, before)
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e150f
 def updated(known: Levels, seen: list[Cohort]) -> Levels:
     "Add windows, or what is known of them now; the oldest are taken together."
     looked = {c.window: c.looked for c in known.cohorts}
@@ -215,7 +221,7 @@ def updated(known: Levels, seen: list[Cohort]) -> Levels:
         }
     )
 
-# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e1511
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #72b56dae
 def _bad_window(
     known: Levels, now: set[str], extra: float, tolerance: float, level: float
 ) -> Ring | None:
@@ -245,7 +251,7 @@ def _bad_window(
             )
     return None
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #adcf7241
 def _ring(rule: str, found, rise: float, se: float) -> Ring:
     "Put a finding over several windows together."
     constant = sum(c.constant * c.rows for c in found) / sum(c.rows for c in found)
@@ -271,9 +277,10 @@ def _bad_windows(
     found = known.cohorts[at - (known.first is not None) :]
     return _ring("windows", found, rise, se) if evidence >= threshold and rise > tolerance else None
 
-
+# %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e1511
 def _no_better(known: Levels, extra: float, threshold: float) -> Ring | None:
-    "Ask all windows together whether a constant answer would be better, whatever the model was accepted with."
+    """Ask all windows together whether a constant answer would be better, whatever the model was
+    accepted with."""
     cohorts = [c for c in known.cohorts if c.window > known.constant]
     if not cohorts:
         return None
@@ -309,7 +316,8 @@ def heard(
     level: float,  # chance of a false alarm that one window may spend
     threshold: float,  # windows between false alarms of all windows together
 ) -> tuple[Ring | None, Levels]:
-    "Ask whether the model has become worse; after a ring its evidence begins anew from the new level."
+    """Ask whether the model has become worse; after a ring its evidence begins anew from the new
+    level."""
     looked = tuple(
         c.model_copy(update={"looked": number(max(c.looked, c.rows / c.events))})
         if c.window in now

@@ -193,7 +193,7 @@ def test_a_merge_is_a_signature_in_the_name_of_who_merged(proposed, copy, tmp_pa
     assert (summary["answer"], summary["by"], summary["verified"], summary["person"]) == (
         "promoted",
         "ada",
-        True,
+        False,
         True,
     )
     assert (

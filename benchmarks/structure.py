@@ -1,4 +1,8 @@
-"""How the code is built: one line a figure. `python benchmarks/structure.py`; `measure` is what tests/test_structure.py asserts."""
+"""How the code is built: one line a figure. `python benchmarks/structure.py`.
+
+`measure` is what tests/test_structure.py asserts: no figure gets worse than its limit there,
+and limits are moved towards `TARGETS` as folders improve.
+"""
 
 import ast
 import json
@@ -15,13 +19,16 @@ TARGETS = {
     "exported cells shown within 3 cells, %": 90,
     "lines over 100, %": 2,
     "lines over 120": 0,
+    "lines over 160": 0,
     "nested conditional expressions": 4,
     "nested comprehensions": 4,
     "functions with more than 7 parameters": 4,
     "most parameters": 9,
     "highest complexity": 15,
     "circles": 0,
+    "public functions without argument comments": 0,
 }
+SHOWN_TARGET = 80  # the least share of every single folder, %
 BRANCHES = (
     ast.If,
     ast.For,
@@ -94,6 +101,48 @@ def n_parameters(function: ast.FunctionDef) -> int:
     return sum(a.arg not in ("self", "cls") for a in every)
 
 
+def module_names(tree: ast.AST, path: str) -> set[str]:
+    "Paths of what a module imports (also inside functions) or names in a string; some do not exist."
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            package = ["continual_nb", *path.split("/")][: -node.level] if node.level else []
+            base = ".".join([*package, *filter(None, [node.module])])
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names |= {m.strip(".") for m in re.findall(r"continual_nb\.[a-z_.]+", node.value)}
+    own = [name for name in names if name.startswith("continual_nb.")]
+    return {name.removeprefix("continual_nb.").replace(".", "/") + ".py" for name in own}
+
+
+def n_in_circles(arrows: dict[str, set[str]]) -> int:
+    "How many modules reach themselves by following imports."
+
+    def reached(start: str) -> set[str]:
+        seen, ahead = set(), list(arrows[start])
+        while ahead:
+            name = ahead.pop()
+            if name not in seen:
+                seen.add(name)
+                ahead += arrows[name]
+        return seen
+
+    return sum(name in reached(name) for name in arrows)
+
+
+def n_without_comments(tree: ast.Module, lines: list[str]) -> int:
+    "Public functions with a parameter on whose line no comment stands."
+    count = 0
+    for node in tree.body:
+        if isinstance(node, FUNCTIONS) and not node.name.startswith("_"):
+            arguments = node.args
+            every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+            count += any(" # " not in lines[a.end_lineno - 1] for a in every)
+    return count
+
+
 def measure(root: Path = ROOT) -> dict[str, float]:
     "Return every figure by name."
     sizes, shown = cell_figures(notebooks(root))
@@ -109,6 +158,11 @@ def measure(root: Path = ROOT) -> dict[str, float]:
     # a command takes one parameter for each of its options
     plain = [f for f in functions if not f.decorator_list]
     everywhere = [flag for flags in shown.values() for flag in flags]
+    paths = [path.relative_to(root / "continual_nb").as_posix() for path in files]
+    arrows = {
+        path: (module_names(tree, path) & set(paths)) - {path}
+        for path, tree in zip(paths, trees, strict=True)
+    }
     names = Counter(
         node.name
         for tree in trees
@@ -126,15 +180,22 @@ def measure(root: Path = ROOT) -> dict[str, float]:
         },
         "lines over 100, %": round(100 * sum(len(x) > 100 for x in lines) / len(lines), 2),
         "lines over 120": sum(len(x) > 120 for x in lines),
+        "lines over 160": sum(len(x) > 160 for x in lines),
         "nested conditional expressions": sum(nested(t, (ast.IfExp,)) for t in trees),
         "nested comprehensions": sum(nested(t, COMPREHENSIONS) for t in trees),
         "functions with more than 7 parameters": sum(n_parameters(f) > 7 for f in plain),
         "most parameters": max(map(n_parameters, plain)),
         "highest complexity": max(map(complexity, functions)),
+        "circles": n_in_circles(arrows),
         "public names in two or more modules": sum(count > 1 for count in names.values()),
+        "public functions without argument comments": sum(
+            n_without_comments(tree, path.read_text().splitlines())
+            for tree, path in zip(trees, files, strict=True)
+        ),
     }
 
 
 if __name__ == "__main__":
     for name, value in measure().items():
-        print(f"{name:<48} {value:>8}   {TARGETS.get(name, '')}")
+        target = TARGETS.get(name, SHOWN_TARGET if name.startswith("shown") else "")
+        print(f"{name:<48} {value:>8}   {target}")

@@ -17,6 +17,9 @@ from continual_nb.loop.init import FLIGHTS, TEMPLATES, template
 from continual_nb.core.params import Params, render
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from structure import TARGETS, measure  # noqa: E402
+
 PACKAGE = ROOT / "continual_nb"
 ROOMS = (
     "core",
@@ -286,3 +289,89 @@ def test_what_is_derived_is_in_sync(tmp_path):
         assert json.loads((PACKAGE / f"schemas/{name}.schema.json").read_text()) == schema(name), (
             f"{name}: run `make export`"
         )
+
+
+AT_MOST = {  # as measured; only ever lowered, towards TARGETS of benchmarks/structure.py
+    "exported cells, lines median": 20.0,
+    "exported cells, lines p90": 49,
+    "exported cells, lines max": 195,
+    "lines over 100, %": 0.33,
+    "lines over 120": 3,
+    "lines over 160": 0,
+    "nested conditional expressions": 64,
+    "nested comprehensions": 37,
+    "functions with more than 7 parameters": 16,
+    "most parameters": 23,
+    "highest complexity": 58,
+    "circles": 20,
+    "public names in two or more modules": 70,
+    "public functions without argument comments": 450,
+}
+AT_LEAST = {  # as measured; only ever raised
+    "exported cells shown within 3 cells, %": 48.1,
+    "shown within 3 cells, 00_core, %": 64.1,
+    "shown within 3 cells, 10_profiles, %": 50.0,
+    "shown within 3 cells, 20_detectors, %": 56.6,
+    "shown within 3 cells, 30_diagnosis, %": 61.8,
+    "shown within 3 cells, 10_monitoring, %": 24.2,
+    "shown within 3 cells, 20_policy, %": 64.9,
+    "shown within 3 cells, 30_composition, %": 50.0,
+    "shown within 3 cells, 40_training, %": 50.0,
+    "shown within 3 cells, 50_evaluation, %": 55.2,
+    "shown within 3 cells, 60_decisions, %": 57.6,
+    "shown within 3 cells, 70_backtest, %": 36.0,
+    "shown within 3 cells, 80_reporting, %": 60.3,
+    "shown within 3 cells, 85_loop, %": 26.4,
+    "shown within 3 cells, 88_interfaces, %": 53.0,
+    "shown within 3 cells, 90_cli, %": 6.2,
+}
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return measure(ROOT)
+
+
+@pytest.mark.parametrize("name", AT_MOST)
+def test_the_house_gets_no_worse(figures, name):
+    assert figures[name] <= AT_MOST[name]
+
+
+@pytest.mark.parametrize("name", AT_LEAST)
+def test_no_folder_shows_less_of_what_it_exports(figures, name):
+    assert figures[name] >= AT_LEAST[name]
+
+
+def test_every_figure_has_a_limit(figures):
+    assert set(figures) == {*AT_MOST, *AT_LEAST}
+    assert set(TARGETS) <= set(figures)
+
+
+def test_the_figures_count_what_they_say(tmp_path):
+    package, notebooks = tmp_path / "continual_nb", tmp_path / "nbs/00_core"
+    (package / "core").mkdir(parents=True)
+    notebooks.mkdir(parents=True)
+    eight = ", ".join("abcdefgh")
+    first = f"def f({eight}):\n    from .b import g\n    return 1 if a else 2 if b else 3\n"
+    second = "NAME = 'continual_nb.core.a'\n\n\ndef f(x):  # commented\n    return [y for y in [z for z in x]]\n"
+    (package / "core/a.py").write_text(first)
+    (package / "core/b.py").write_text(second + "# " + "-" * 119 + "\n")
+    shown = {"cell_type": "code", "source": ["1 + 1"], "outputs": [{"output_type": "x"}]}
+    words = {"cell_type": "markdown", "source": ["words"]}
+    exported = {
+        "cell_type": "code",
+        "source": ["#| export\n", "def f():\n", "    ..."],
+        "outputs": [],
+    }
+    cells = [exported, words, words, shown, exported, words, words, words, shown]
+    (notebooks / "01_a.ipynb").write_text(json.dumps({"cells": cells}))
+    figures = measure(tmp_path)
+    assert figures["exported cells, lines max"] == 2
+    assert figures["shown within 3 cells, 00_core, %"] == 50
+    assert (figures["lines over 120"], figures["lines over 160"]) == (1, 0)
+    assert figures["nested conditional expressions"] == figures["nested comprehensions"] == 1
+    assert figures["functions with more than 7 parameters"] == 1
+    assert (figures["most parameters"], figures["highest complexity"]) == (8, 3)
+    assert figures["circles"] == 2, "an import inside a function and a name in a string"
+    assert figures["public names in two or more modules"] == 1
+    assert figures["public functions without argument comments"] == 1

@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continual_nb.core.params import Data, Monitor
+from continual_nb.monitoring.detectors.fit import fit_reference
 from continual_nb.monitoring.profiles.profile import (
     ColumnProfile,
-    Profile,
     cell_names,
     column_profile,
     counts,
     cut,
-    profile,
 )
+from continual_nb.monitoring.profiles.reference import Profile
 
 MONITOR = Monitor()
 numbers = st.lists(
@@ -149,9 +149,9 @@ def test_unlabelled_rows_are_no_part_of_the_target():
             "label": pd.Series(["0", None, "1"], dtype="str"),
         }
     )
-    made = profile(data, MONITOR, rows, 1)
+    made = fit_reference(data, MONITOR, rows, 1)
     target = made.columns[-1]
     assert (target.role, target.column, target.rows, target.missing) == ("target", "y", 2, 0.0)
     assert made.windows == ("a", "b") and target.table.shape[0] == 2
-    empty = profile(data, MONITOR, rows[:0], 1)
+    empty = fit_reference(data, MONITOR, rows[:0], 1)
     assert empty.rows == 0 and empty.columns[0].rows == 0 and "no window" in empty.section().lead

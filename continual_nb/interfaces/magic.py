@@ -19,6 +19,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from ..core.files import ContinualError
+
+
 # %% ../../nbs/88_interfaces/03_magic.ipynb #4c764eb0
 MEANS = {
     0: "done",
@@ -72,6 +75,8 @@ def call(words: list[str]) -> Answer:
     "Run one command of the command line."
     import click
 
+    if not _commands:
+        raise ContinualError("the commands are not loaded", "run `%load_ext continual_nb` first")
     cli = _commands[0]
 
     out, err, code = StringIO(), StringIO(), 0
@@ -194,8 +199,6 @@ def report(words: list[str]):
 # %% ../../nbs/88_interfaces/03_magic.ipynb #33ffd14a
 def run(line: str) -> Any:
     "Do what a line says: a word of the command line, `repro` or `report`."
-    from continual_nb.core.files import ContinualError
-
     words = [os.path.expandvars(word) for word in shlex.split(line)] or ["--help"]
     try:
         if words[0] == "report":

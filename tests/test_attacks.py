@@ -298,3 +298,29 @@ def test_who_joins_the_approvers_after_opening_does_not_sign_this_iteration(open
     assert "approvers" not in broken(loop, *sign, "continual", code=2)
     loop.set(approvers="[Mallory]")
     assert "nobody is left" in broken(loop, *sign, "Mallory", code=1)
+
+
+# -- a library moves on ----------------------------------------------------------------------------------
+def test_a_model_that_another_scikit_learn_left_mute_is_named_with_the_way_out():
+    "Its imputer lacks an attribute that 1.9 reads; nothing is known of that until it has to answer."
+    from pathlib import Path
+
+    import pandas as pd
+
+    from continual_nb.core.models import predict
+    from continual_nb.core.params import Data
+
+    content = (Path(__file__).parent / "models/linear-sklearn-1.7.2.skops").read_bytes()
+    data = Data(source="x", time="t", label="l", numeric=("x",), categorical=("c",))
+    model = load(content, sha256(content))
+    with pytest.raises(ContinualError, match="does not work with the libraries installed") as named:
+        predict(model, pd.DataFrame({"x": [0.1], "c": ["a"]}), data)
+    assert named.value.code == 5 and "data/code.yaml" in named.value.remedy
+
+
+def test_open_has_the_champion_answer_before_anything_moves(sealed, copy):
+    loop = copy(sealed)
+    loop.set(numeric="[age]")
+    before = loop.everything()
+    assert "which params.yaml no longer names" in broken(loop, "open", code=1)
+    assert loop.everything() == before

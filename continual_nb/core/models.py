@@ -316,8 +316,15 @@ def predict(
     if table.empty:
         none = np.empty((0, len(classes))) if classes else None
         return Predictions(np.empty(0, dtype="str" if classes else "float64"), none, classes)
-    with threadpool_limits(1):
-        said = model.pipeline.predict_proba(table) if classes else model.pipeline.predict(table)
+    try:
+        with threadpool_limits(1):
+            said = model.pipeline.predict_proba(table) if classes else model.pipeline.predict(table)
+    except (AttributeError, ImportError) as error:  # a part that another version keeps otherwise
+        raise ContinualError(
+            f"model {model.hash[:12]} does not work with the libraries installed here: {error}",
+            "install those under which it was made (`libraries` in data/code.yaml of its seal)",
+            code=5,
+        ) from error
     if not np.isfinite(said).all():
         raise ContinualError(
             f"model {model.hash[:12]} predicts numbers that do not exist", "train it again", code=5

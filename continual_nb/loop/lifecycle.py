@@ -185,6 +185,27 @@ def read_source(project: Project):
 
     return read_delivery(project.params().data, project.root)
 
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #5c0a71e2
+def _champion_answers(project: Project, delivery) -> None:
+    "Have the champion score a few rows before anything moves: other libraries may have left it mute."
+    from continual_nb.core.ingest import typed
+    from continual_nb.core.models import load, predict
+    from continual_nb.core.prediction_log import Logged
+    from continual_nb.core.state import read_state
+
+    place = project.path("data/state/out" if project.is_sealed() else "data/state/in")
+    state, params = read_state(place), project.params()
+    card = state.champion()
+    if card is None:
+        return
+    model = load(state.models[card.hash], card.hash, params.train.trusted_types)
+    if isinstance(model.pipeline, Logged):
+        return
+    names = list(params.data.features)
+    rows = delivery.frame[[f"feature {name}" for name in names]].set_axis(names, axis=1).head(8)
+    events = rows.assign(event_id="", event_time=None, known_at=None)
+    predict(model, typed(events, params.data)[0], params.data)
+
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #348553a7
 def open_iteration(project: Project, iteration: Iteration, delivery=None) -> None:
     """Open an iteration: state in, store, code, snapshot. Killed at any point, `recover` finishes
@@ -192,6 +213,7 @@ def open_iteration(project: Project, iteration: Iteration, delivery=None) -> Non
     delivery = delivery or read_source(
         project
     )  # a source that cannot be read stops here, with nothing changed
+    _champion_answers(project, delivery)
     note(project, "open", **asdict(iteration))
     _carry_state(project, iteration)
     write_code(project)

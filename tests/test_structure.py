@@ -308,7 +308,7 @@ AT_MOST = {  # as measured; only ever lowered, towards TARGETS of benchmarks/str
     "public functions without argument comments": 450,
 }
 AT_LEAST = {  # as measured; only ever raised
-    "exported cells shown within 3 cells, %": 48.1,
+    "exported cells shown within 3 cells, %": 50.7,
     "shown within 3 cells, 00_core, %": 64.1,
     "shown within 3 cells, 10_profiles, %": 50.0,
     "shown within 3 cells, 20_detectors, %": 56.6,
@@ -323,7 +323,7 @@ AT_LEAST = {  # as measured; only ever raised
     "shown within 3 cells, 80_reporting, %": 60.3,
     "shown within 3 cells, 85_loop, %": 26.4,
     "shown within 3 cells, 88_interfaces, %": 53.0,
-    "shown within 3 cells, 90_cli, %": 6.2,
+    "shown within 3 cells, 90_cli, %": 87.5,
 }
 
 

@@ -711,8 +711,8 @@ def compare(
 )
 @command(changes=False)
 def certificate(project, page):
-    """Replay the reference: how often the monitor will call for nothing, and the smallest change
-    that it would catch."""
+    """Replay the reference: the monitor's false-alarm rate, and the smallest change that it
+    would detect."""
     from continual_nb.core.files import ContinualError, read_json, write_bytes
     from continual_nb.monitoring.budget import YEAR
     from continual_nb.monitoring.certificate import certificate

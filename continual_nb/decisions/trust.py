@@ -78,7 +78,7 @@ def standing(looked: tuple[Looked, ...]) -> tuple[Standing, ...]:
             for one in looked
             if one.did == "change"
             and (one.action == "rolled back") == (kind == "rollback")
-            and one.because[:15] != "the first model"
+            and not (one.verdict == "right" and one.realised is None)  # the first model
         ]
         harmful = [k for k, one in enumerate(mine) if one.verdict == "wrong"]
         since = mine[harmful[-1] + 1 :] if harmful else mine

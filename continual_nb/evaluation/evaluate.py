@@ -96,7 +96,8 @@ def _decided(
         key: next((g for g in found if g.verdict == "fail"), None) for key, found in gates.items()
     }
     key = max(gates, key=lambda name: (failed[name] is None, worth[name]))
-    short = failed[key] or next(gate for gate in gates[key] if gate.verdict != "pass")
+    blocking = (gate for gate in gates[key] if gate.verdict != "pass" and gate.needed)
+    short = failed[key] or next(blocking)
     answer = "keep" if failed[key] else "not enough data"
     lead = "The champion stays" if gains else "No model can be put in place"
     closest = f"{recipes[key]} came closest. " if len(gates) > 1 else ""

@@ -73,6 +73,15 @@ def test_worse_than_a_constant_is_harm_whatever_it_was_accepted_with():
     assert len(rings) == 1 and rings[0][0] == "constant" and rings[0][1] <= 2
 
 
+def test_a_lucky_acceptance_with_a_small_spread_is_no_truth():
+    known, rings = Levels(model="m", first=(0.5, 0.08), luck=1.2, rows=90), []
+    for k in range(12):
+        one = cohort(k, 0.86, 0.12, rows=180)
+        ring, known = heard(updated(known, [one]), {one.window}, bool(rings), **BUDGET)
+        rings += [k] if ring else []
+    assert rings == [] and steady(known).value > 0.8
+
+
 def test_harm_comes_with_its_date_from_labels_that_come_late():
     known = updated(Levels(model="m", first=(0.8, 0.03)), [cohort(k, 0.8, 0.03) for k in range(4)])
     _, known = heard(known, {c.window for c in known.cohorts}, False, **BUDGET)

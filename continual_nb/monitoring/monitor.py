@@ -44,6 +44,7 @@ from continual_nb.monitoring.diagnosis.levels import (
     accepted_level,
     cohort,
     heard,
+    luck,
     steady,
     updated,
 )
@@ -431,8 +432,11 @@ def _levels(memory: dict[str, Any], champion: str, accepted: Metrics | None, tri
     known = memory.get("levels")
     if known and known["model"] == champion:
         return Levels.model_validate(known)
-    first = accepted_level(accepted, tries)
-    return Levels(model=champion, first=tuple(map(number, first)) if first else None)
+    first = accepted_level(accepted)
+    if first is None:
+        return Levels(model=champion)
+    held = tuple(map(number, first))
+    return Levels(model=champion, first=held, luck=number(luck(tries)), rows=accepted.rows)
 
 # %% ../../nbs/10_monitoring/43_monitor.ipynb #c352931a
 def _cohorts(

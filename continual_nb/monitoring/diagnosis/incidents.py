@@ -307,7 +307,8 @@ def tickets(
             "asked": old.asked if old else None,
         }
         opinions = [v for v in verdicts if _about(v, incident)]
-        about = known | _spoken(incident, old, opinions, window, age >= again)
+        expired = age >= again and incident.kind != "performance"  # losses ring anew if they grow
+        about = known | _spoken(incident, old, opinions, window, expired)
         made.append(incident.model_copy(update=about))
         asked = about["severity"] != "note"
         held = {

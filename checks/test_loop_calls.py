@@ -1,0 +1,39 @@
+"The whole loop's calls for a person, on more worlds than the tests fold: years of nothing, inputs that stay moved, breaks."
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from continual_nb.monitoring.budget import PARTS
+
+_spec = importlib.util.spec_from_file_location(
+    "loop", Path(__file__).parents[1] / "benchmarks/loop.py"
+)
+loop = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(loop)
+
+
+@pytest.mark.parametrize(("rows", "seeds"), [(200, range(11, 14)), (400, range(21, 24))])
+def test_years_in_which_nothing_changes(rows, seeds):
+    found = [loop.measured("null", seed, rows, 27) for seed in seeds]
+    years = sum(one["years"] for one in found)
+    calls = {part: sum(one[part] for one in found) for part in PARTS}
+    low = lambda count: 0.0 if count < 2 else count - 2 * count**0.5  # of a Poisson count
+    assert low(sum(calls.values())) <= years
+    assert all(low(calls[part]) <= share * years for part, share in PARTS.items())
+    assert sum(one["rang twice"] for one in found) <= 1
+
+
+@pytest.mark.parametrize("seed", [31, 32, 33])
+def test_inputs_that_move_and_stay(seed):
+    told = loop.measured("covariate", seed, 400, 24)
+    assert 1 <= told["after"] <= 3 and told["inspect"] <= 2 and told["first call"] <= 1
+    assert told["refreshed"] or told["promoted"] or told["harm after"]
+
+
+@pytest.mark.parametrize("seed", [41, 42, 43])
+def test_a_relation_that_breaks(seed):
+    told = loop.measured("break", seed, 400, 24)
+    assert told["first harm"] <= 1 and told["harm after"] <= 3 and told["promoted"] >= 1
+    assert told["first update"] <= 3 and told["covered"] is not False

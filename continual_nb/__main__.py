@@ -24,6 +24,8 @@ def main() -> int | None:
         from continual_nb.loop.warm import begin
 
         return begin(sys.argv[1:], continual)
+    if sys.argv[1:2] == ["serve-warm"]:
+        return serve(*map(int, sys.argv[2:]))
     return continual()
 
 

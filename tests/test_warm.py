@@ -24,7 +24,7 @@ def test_a_run_serves_itself_and_leaves_no_process(twice, copy):
     loop = copy(twice)
     before = {p.pid for p in psutil.process_iter()}
     run = loop.begin("continual", "run", "--until", "2024-03", log=loop.log, CONTINUAL_WARM="")
-    serves = lambda process: "continual_nb.__main__ import serve" in " ".join(process.cmdline())
+    serves = lambda process: "continual_nb serve-warm" in " ".join(process.cmdline())
 
     def serving() -> bool:
         assert run.poll() is None, "it ended without having served anything"

@@ -73,7 +73,9 @@ def test_labels_that_never_come_are_counted_and_never_trained_on(year):
 def test_the_fold_in_memory_gives_the_same_year(year):
     params = Params.load(year / "params.yaml")
     turns = fold(params, delivered(load(params.data.source, year), params.data))
-    assert [json.loads(turn.evaluation.to_file()) for turn in turns] == records(year, "evaluation.json")
+    assert [json.loads(turn.evaluation.to_file()) for turn in turns] == records(
+        year, "evaluation.json"
+    )
     assert [json.loads(turn.proposal.to_file()) for turn in turns] == records(year, "proposal.json")
     assert [turn.outcome.champion for turn in turns] == [
         outcome["champion"] for outcome in records(year, "outcome.json")

@@ -185,7 +185,9 @@ def test_a_rewritten_seal_is_found_by_the_one_after_it_and_by_a_known_hash(twice
     for tag in (f"iter/{name}", "iter/002-2024-02"):
         loop.git("tag", "-f", "-a", tag, "-m", "sealed")
     assert "iter/002-2024-02 does not follow from the seal before it" in broken(loop)
-    assert "no seal in this history has the hash" in broken(copy(twice, "b"), "verify", "--known", "0" * 64)
+    assert "no seal in this history has the hash" in broken(
+        copy(twice, "b"), "verify", "--known", "0" * 64
+    )
 
 
 @pytest.mark.parametrize("gone", ["iter/001-2024-01", "iter/002-2024-02"])
@@ -280,7 +282,11 @@ def test_what_lies_beside_the_records_is_checked(sealed, copy, harm):
         file.write_text(file.read_text() + " ")
     else:
         loop.path("reports/001-2024-01/evidence/outcome.json").unlink()
-    words = {"index": "reports/index.html", "lock": "dvc.lock", "cache": "is not what its name says"}
+    words = {
+        "index": "reports/index.html",
+        "lock": "dvc.lock",
+        "cache": "is not what its name says",
+    }
     assert words.get(harm, "evidence") in broken(loop)
 
 

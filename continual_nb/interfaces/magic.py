@@ -21,7 +21,6 @@ from typing import Any
 
 from ..core.files import ContinualError
 
-
 # %% ../../nbs/88_interfaces/03_magic.ipynb #4c764eb0
 MEANS = {
     0: "done",

@@ -187,7 +187,8 @@ def read_source(project: Project):
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #5c0a71e2
 def _champion_answers(project: Project, delivery) -> None:
-    "Have the champion score a few rows before anything moves: other libraries may have left it mute."
+    """Have the champion score a few rows before anything moves: other libraries may have left it
+    mute."""
     from continual_nb.core.ingest import typed
     from continual_nb.core.models import load, predict
     from continual_nb.core.prediction_log import Logged
@@ -352,7 +353,8 @@ def _named(project: Project, by: str, reason: str) -> None:
     if allowed and by not in allowed:
         raise ContinualError(
             f"{by!r} is not one of the approvers ({', '.join(allowed)})",
-            "let one of them sign; a name that is added to promote.approvers counts from the next iteration",
+            "let one of them sign; a name that is added to promote.approvers counts from the "
+            "next iteration",
         )
 
 
@@ -492,7 +494,8 @@ def seal(project: Project, checked: bool = False) -> str:
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #93ac41e5
 def _whole_history(project: Project, iteration: Iteration) -> None:
-    "Refuse to go on where the seals before are not in this clone's history: windows would be sealed twice."
+    """Refuse to go on where the seals before are not in this clone's history: windows would be
+    sealed twice."""
     tags = project.sealed_tags()
     gone = iteration.previous if iteration.previous not in (None, *tags) else None
     record = project.path(f"reports/{iteration.name}/record.json")

@@ -168,7 +168,8 @@ class Project:
         return [name.removeprefix("refs/tags/") for name in found.split()]
 
     def sealed_tags(self) -> list[str]:
-        "Tags of the iterations that were sealed in this history (not on other branches), oldest first."
+        """Tags of the iterations that were sealed in this history (not on other branches), oldest
+        first."""
         found = [SEAL.fullmatch(tag.removeprefix(self.tags)) for tag in self._tags("--merged=HEAD")]
         seals = sorted((int(seal[1]), seal[0]) for seal in found if seal)
         return [f"{self.tags}{name}" for _, name in seals]
@@ -198,7 +199,8 @@ def approvers(project: Project) -> tuple[str, ...]:  # empty: everybody
     if not both:
         raise ContinualError(
             f"of those who could sign when iteration {iteration.name} was opened nobody is left",
-            "put one of them back into promote.approvers: a change counts from the next iteration on",
+            "put one of them back into promote.approvers: a change counts from the next "
+            "iteration on",
         )
     return both
 

@@ -254,10 +254,7 @@ def warmed(threads: tuple[str, ...]):  # variables that set how many threads a l
         words = [sys.executable, "-P", "-m", PROGRAM, SERVE, str(listener.fileno()), str(theirs)]
         env = {**os.environ, **{name: "1" for name in threads}}
         server = subprocess.Popen(
-            words,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            pass_fds=(listener.fileno(), theirs),
+            words, env=env, stdin=subprocess.DEVNULL, pass_fds=(listener.fileno(), theirs)
         )
         os.close(theirs)
         listener.close()  # nobody is left waiting if the server dies

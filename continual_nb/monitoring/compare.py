@@ -290,7 +290,8 @@ def loss_kind(label: pd.Series, prediction: pd.Series) -> LossKind:
 
 
 def _spoken_of(label: pd.Series, said: pd.Series) -> str:
-    "The positive class: 1, yes, true; of other words the one with the certainly larger probability."
+    """The positive class: 1, yes, true; of other words the one with the certainly larger
+    probability."""
     classes = sorted(label.dropna().unique())
     later = positive_of(classes)
     if len(classes) < 2 or all(one_name(name).lower() in YES_NO for name in classes):
@@ -1093,7 +1094,9 @@ class _Shares:
         "Files whose columns are parted by another mark."
         marks = [rows.attrs.get("separator") for rows in (self.m.reference_, self.window)]
         if None not in marks and marks[0] != marks[1]:
-            sentence = f"The columns of the file are parted by {marks[1]!r}; before by {marks[0]!r}."
+            sentence = (
+                f"The columns of the file are parted by {marks[1]!r}; before by {marks[0]!r}."
+            )
             self._note(None, "other separator", "error", len(self.window), sentence)
 
     def _no_days(self, name: str, then: pd.Series, now: pd.Series) -> None:
@@ -1140,7 +1143,9 @@ class _Shares:
                 continue
             if bdtrc(len(new) - 1, n, min(right + NEW / 2, 1.0)) <= level / len(many):
                 first = ", ".join(map(repr, new.value_counts().index[:3]))
-                sentence = f"{name}: {share:.1%} of the rows have a level that the reference has not"
+                sentence = (
+                    f"{name}: {share:.1%} of the rows have a level that the reference has not"
+                )
                 self._note(name, "new level", "error", len(new), f"{sentence}: {first}.", share)
 
 # %% ../../nbs/10_monitoring/45_compare.ipynb #b852af0f

@@ -24,6 +24,7 @@ from continual_nb.backtest.policies import (
     usual,
     walk,
 )
+from continual_nb.core.earlier import with_schema
 from continual_nb.core.files import ContinualError
 from continual_nb.core.ingest import delivered
 from continual_nb.core.metrics import interval_of_mean
@@ -800,7 +801,7 @@ def test_the_ledger_command_looks_back_and_changes_nothing(twice):
 def test_what_promote_writes_is_what_the_ledger_command_shows(twice):
     looked = json.loads(twice.continual("ledger", "--json").out)
     for name in ("hindsight", "impact", "trust"):
-        assert twice.json(f"data/work/promote/{name}.json") == looked[name]
+        assert twice.json(f"data/work/promote/{name}.json") == with_schema(looked[name])
 
 
 def test_the_backtest_command(twice, tmp_path):

@@ -37,7 +37,11 @@ def schema(
     if name not in TYPES:
         raise ContinualError(f"there is no schema {name!r}", f"one of {', '.join(TYPES)}")
     module, kind = TYPES[name].split(":")
-    return getattr(importlib.import_module(module), kind).model_json_schema()
+    form = getattr(importlib.import_module(module), kind)
+    described = form.model_json_schema()
+    if getattr(form, "file", ""):  # a file of its own is marked with its layout (core.earlier)
+        described["properties"]["schema"] = {"title": "Layout", "type": "integer"}
+    return described
 
 
 def write(folder: Path) -> None:

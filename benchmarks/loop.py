@@ -114,6 +114,11 @@ def measured(world: str, seed: int, n: int, windows: int) -> dict:
     counts = pd.Series([key for _, key in losses]).value_counts() if losses else []
     later = [t for t, *_ in calls if t >= half]
     harmed = [t for t, _ in losses if t >= half]
+    seen = [
+        t
+        for t, turn in enumerate(turns)
+        if t >= half and any(i.kind == "features" for i in turn.monitoring.incidents)
+    ]
     fresh = [
         window(world, seed, t, windows, 4000, np.random.default_rng(999_000 + seed * 100 + t))
         for t in range(windows)
@@ -131,6 +136,7 @@ def measured(world: str, seed: int, n: int, windows: int) -> dict:
         "promoted": max(done.count("promoted") - 1, 0),
         "refreshed": done.count("refreshed"),
         "after": len(later),
+        "first seen": min(seen) - half if seen else None,  # also as a note, which calls nobody
         "first call": min(later) - half if later else None,
         "first harm": min(harmed) - half if harmed else None,
         "first update": min(updated) - half if updated else None,

@@ -2,16 +2,15 @@
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_HOMES = {  # public name -> module, or module:name where it has another one there
     "Monitor": "monitoring.compare",
     "Params": "core.params",
-    "compare": "monitoring.compare",
+    "compare": "monitoring.compare:compare_files",
     "desk": "interfaces.signing",
     "fold": "backtest.exact",
     "labelling": "interfaces.labelling",
 }
 __all__ = sorted(_HOMES)
-_OTHER_NAMES = {"compare": "compare_files"}
 
 
 def __getattr__(name: str):
@@ -20,7 +19,8 @@ def __getattr__(name: str):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), _OTHER_NAMES.get(name, name))
+    home, _, other = _HOMES[name].partition(":")
+    return getattr(import_module(f"{__name__}.{home}"), other or name)
 
 
 def __dir__() -> list[str]:

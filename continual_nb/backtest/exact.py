@@ -82,9 +82,8 @@ def run_iteration(
     state: State,  # as it comes in
     delivery: Delivery,  # the source
     memory: Memory,
-    signer: Signer
-    # None: the automatic signer with the mandate of params.yaml, and what its record has earned
-    | None = None,
+    # signer None: the automatic one with the mandate of params.yaml, and what its record has earned
+    signer: Signer | None = None,
     steer: Steer = Steer(),
 ) -> Turn:
     "Turn one iteration: what the nine stages do, in one call."

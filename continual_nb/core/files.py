@@ -115,9 +115,8 @@ def write_parquet(
 # %% ../../nbs/00_core/01_files.ipynb #c4e99030
 def read_parquet(
     path: Path,  # the file
-    columns: list[str]
     # read only these; one that the file lacks is missing in every row; None reads all
-    | None = None,
+    columns: list[str] | None = None,
     expected: str | None = None,  # sha256 that the bytes must have
 ):
     """Read a Parquet file; a truncated or foreign file, or one with other bytes than `expected`, is

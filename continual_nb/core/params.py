@@ -18,7 +18,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from .earlier import read_params
 from .files import ContinualError
 
 
@@ -845,7 +844,6 @@ def _loaded(text: str, path: str) -> Params:
 
 def parse(content: dict[str, Any], where: str = "params.yaml") -> Params:
     "Check a mapping against the form; an unknown key is refused and the nearest known one named."
-    content, _ = read_params(content)
     try:
         return Params.model_validate(content)
     except ValidationError as failure:

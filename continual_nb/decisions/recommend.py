@@ -117,10 +117,9 @@ def automatic(
     champion: str | None,  # hash of the present one
     evidence: dict[str, str],  # file -> sha256
     as_of: str,  # ISO: the automatic signer's time is the moment of looking
-    trusted: frozenset[str]
     # kinds of action that the record allows (decisions.trust.trusted); None: the written mandate
     # alone holds
-    | None = None,
+    trusted: frozenset[str] | None = None,
 ) -> Decision:
     "Sign within the mandate; outside it keep the champion and leave the question to a person."
     written = {

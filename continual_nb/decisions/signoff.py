@@ -35,8 +35,9 @@ AUTOMATIC = "automatic signer"  # the name that `continual run` signs with
 def verified(decision: Decision) -> bool:
     """Tell whether the signer's name is proven.
 
-    It never is by this file alone: `by` and `identity` are both written by whoever writes it. What would prove it is a signature by a key
-    that stands outside; until there is one, every person's name is shown as unverified.
+    It never is by this file alone: `by` and `identity` are both written by whoever writes it.
+    What would prove it is a signature by a key that stands outside; until there is one, every
+    person's name is shown as unverified.
     """
     return False
 

@@ -57,11 +57,10 @@ def feedback(
     project: Project,
     by: str,  # who says it
     text: str,  # what they say
-    iteration: str
     # number or name (3, 003, 003-2013-03) of the report that it is about; None is the newest
-    | None = None,
-    verdict: dict[str, Any]
-    | None = None,  # what they say of an incident: key, columns, title, verdict, until
+    iteration: str | None = None,
+    # what they say of an incident: key, columns, title, verdict, until
+    verdict: dict[str, Any] | None = None,
 ) -> dict[str, Any]:  # the entry
     "Append one piece of feedback; an open iteration hears it at once."
     by, text = by.strip(), text.strip()

@@ -40,9 +40,8 @@ def pool(
     reference: np.ndarray,  # counts (cells,)
     window: np.ndarray,  # counts (cells,)
     ordered: bool,  # cells are neighbours (numbers), or not (categories)
-    rest: int
     # categories: the cell of all unseen levels; each of them is rare, so it goes with the rare
-    | None = None,
+    rest: int | None = None,
 ) -> np.ndarray:  # int (cells,): group of each cell, 0..groups-1
     "Join the cells in which fewer than five rows are expected."
     total = reference + window

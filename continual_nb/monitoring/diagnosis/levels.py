@@ -103,7 +103,9 @@ def pooled(levels: np.ndarray, variances: np.ndarray) -> Level:
 
 
 def wobble(levels: np.ndarray, variances: np.ndarray) -> float:
-    """Variance between windows beyond chance, from the differences of neighbours, which a change that stays hardly moves.
+    """Variance between windows beyond chance, from the differences of neighbours.
+
+    A change that stays hardly moves them.
 
     Source: von Neumann (1941), Distribution of the ratio of the mean square successive
     difference to the variance.
@@ -123,13 +125,15 @@ def log_e(gap: np.ndarray, variance: np.ndarray) -> np.ndarray:
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #c66dfd91
 def risen(levels: np.ndarray, variances: np.ndarray) -> tuple[float, int, float, float]:
-    """Evidence that the level has risen at any place and stayed: its sum over places, the likeliest place, rise, standard error.
+    """Evidence that the level has risen at any place and stayed.
 
-    The level before the rise is unknown too: the evidence rests on differences of levels alone, and has mean
-    one where nothing rises. The sum over places rings at most once in as many windows as its threshold.
-    Source: Shin, Ramdas and Rinaldo (2022), E-detectors; for the unknown level Perez-Ortiz,
-    Lardy, de Heide
-    and Grunwald (2024), E-statistics, group invariance and anytime-valid testing.
+    Returns its sum over places, the likeliest place, the rise and its standard error.
+
+    The level before the rise is unknown too: the evidence rests on differences of levels alone,
+    and has mean one where nothing rises. The sum over places rings at most once in as many windows
+    as its threshold.
+    Source: Shin, Ramdas and Rinaldo (2022), E-detectors; for the unknown level Perez-Ortiz, Lardy,
+    de Heide and Grunwald (2024), E-statistics, group invariance and anytime-valid testing.
     """
     w = 1 / variances
     early, late = np.cumsum(w)[:-1], np.cumsum(w[::-1])[::-1][1:]

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from continual_nb.core.metrics import constant_answer
 from continual_nb.core.models import Predictions, estimator, fit
 from continual_nb.core.params import Data, Evaluate, Monitor, Train
-from continual_nb.evaluation.paired import Comparison, compare, difference, slice_masks
+from continual_nb.evaluation.paired import (
+    Comparison,
+    compare,
+    delong,
+    difference,
+    mcnemar,
+    paired_bootstrap,
+    slice_masks,
+)
 from continual_nb.evaluation.evaluate import evaluate
 from continual_nb.evaluation.result import Evaluation
 from continual_nb.evaluation.gates import (
@@ -424,3 +432,79 @@ def test_names_from_data_are_shown_as_text(scene):
     )
     section = found.section()
     assert section.pictures and not any("<b>" in table.to_html() for table in section.tables)
+
+
+def test_mcnemar_gives_the_known_values():
+    from scipy.stats import binomtest
+
+    assert (round(mcnemar(5, 15).exact, 4), round(mcnemar(15, 5).mid_p, 4)) == (0.0414, 0.0266)
+    for lost, won in ((0, 0), (0, 1), (4, 4), (3, 9), (40, 25)):
+        exact = binomtest(lost, lost + won).pvalue if lost + won else 1.0
+        found = mcnemar(lost, won)
+        assert found.exact == pytest.approx(exact)
+        assert found.mid_p <= found.exact
+
+
+def by_pairs(hit, score):
+    "Placements by definition: every positive against every negative."
+    over = (score[hit][:, None] > score[~hit]) + 0.5 * (score[hit][:, None] == score[~hit])
+    return over.mean(axis=1), over.mean(axis=0)
+
+
+@pytest.mark.parametrize("digits", [1, 6], ids=["with ties", "without ties"])
+def test_delong_is_what_every_pair_of_events_says(digits):
+    draw = np.random.default_rng(digits)
+    hit = draw.random(250) < 0.3
+    old = np.round(hit + draw.normal(0, 2, 250), digits)
+    new = np.round(hit + draw.normal(0, 1, 250), digits)
+    up, down = (b - a for a, b in zip(by_pairs(hit, old), by_pairs(hit, new)))
+    found = delong(hit, old, new)
+    assert found.gain == pytest.approx(up.mean())
+    assert found.se == pytest.approx(
+        np.sqrt(up.var(ddof=1) / len(up) + down.var(ddof=1) / len(down))
+    )
+    assert delong(hit, old, old).low == delong(hit, old, old).high == 0
+    assert delong(np.arange(250) == 3, old, new) is None
+
+
+def test_areas_of_days_that_move_together_keep_their_error_rate():
+    draw = np.random.default_rng(4)
+    day = np.repeat(np.arange(30), 20)
+    wrong = {"days": 0, "rows": 0}
+    for _ in range(300):
+        hit = draw.random(600) < 0.4
+        sway = draw.normal(size=(2, 30))[:, day] * (2 * hit - 1)  # a day on which one model is good
+        old, new = hit + sway + draw.normal(size=(2, 600))
+        wrong["days"] += delong(hit, old, new, day).p_value < 0.05
+        wrong["rows"] += delong(hit, old, new).p_value < 0.05
+    assert wrong["days"] <= 27 < 45 < wrong["rows"]  # 5 % of 300 are 15, give or take 4
+
+
+def test_the_paired_bootstrap_agrees_with_the_formula_of_a_mean():
+    draw = np.random.default_rng(5)
+    day = np.repeat(np.arange(60), 50)
+    gains = draw.normal(0.1, 1, 3000) + draw.normal(size=60)[day]
+    formula = difference("all", gains, day, 0.9)
+    found = paired_bootstrap(gains[:, None], lambda m: m[..., 0], day, 0.9)
+    assert found.se == pytest.approx(formula.se, rel=0.1)
+    assert (found.low, found.high) == pytest.approx((formula.low, formula.high), abs=0.05)
+    alone = paired_bootstrap(gains[:, None], lambda m: m[..., 0], None, 0.9)
+    assert alone.se == pytest.approx(gains.std() / np.sqrt(3000), rel=0.1)  # more rows than groups
+
+
+def test_named_metrics_stand_beside_the_loss():
+    rows = world(900)
+    same = compare(DATA, rows, logistic(rows["x"]), logistic(rows["x"]))
+    assert {m.name: (m.gain, m.low, m.high) for m in same.metrics} == dict.fromkeys(
+        ("accuracy", "auc", "brier"), (0, 0, 0)
+    )
+    assert same.flips_p == 1
+    worse = compare(DATA, rows, logistic(1.5 * rows["x"]), logistic(-rows["x"]))
+    assert all(m.high < 0 for m in worse.metrics) and worse.flips_p < 0.001
+    label = rows["x"] + np.random.default_rng(0).normal(size=len(rows))
+    numbers = rows.assign(label=label)
+    said = lambda slope: Predictions((slope * rows["x"]).to_numpy(), None, ())
+    (rmse,) = compare(NUMBERS, numbers, said(0.0), said(1.0)).metrics
+    root = lambda slope: np.sqrt(((label - slope * rows["x"]) ** 2).mean())
+    assert rmse.name == "rmse" and rmse.gain == pytest.approx(root(0.0) - root(1.0))
+    assert 0 < rmse.low < rmse.gain < rmse.high

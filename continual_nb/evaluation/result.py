@@ -206,15 +206,39 @@ def _tables(evaluation: Evaluation) -> tuple[tuple[Table, ...], tuple[Table, ...
     )
     if evaluation.scores:
         made.append(_score_table(evaluation))
+    return shown, (*made, *_paired_tables(evaluation))
+
+# %% ../../nbs/50_evaluation/03_result.ipynb #b46c75ba
+def _paired_tables(evaluation: Evaluation) -> tuple[Table, ...]:
+    "Named metrics with their paired intervals, and the answers that differ."
+    parts = (*evaluation.comparisons, *evaluation.ghosts)
+    gains = [
+        (part.recipe, part.challenger[:12], metric.name, spell_gain(metric))
+        for part in parts
+        for metric in part.metrics
+    ]
     flips = [
-        (part.recipe, part.challenger[:12], f"{part.positive_flips:,}", f"{part.negative_flips:,}")
-        for part in (*evaluation.comparisons, *evaluation.ghosts)
+        (
+            part.recipe,
+            part.challenger[:12],
+            f"{part.positive_flips:,}",
+            f"{part.negative_flips:,}",
+            "" if part.flips_p is None else f"{part.flips_p:.3g}",
+        )
+        for part in parts
         if part.positive_flips is not None
     ]
-    if flips:
-        heads = ("model", "hash", "right, was wrong", "wrong, was right")
-        made.append(Table(heads, tuple(flips), "Answers that differ from the champion's"))
-    return shown, tuple(made)
+    tables = {
+        "Better than the champion by (negative: worse)": (
+            ("model", "hash", "metric", "gain, with its interval"),
+            gains,
+        ),
+        "Answers that differ from the champion's": (
+            ("model", "hash", "right, was wrong", "wrong, was right", "p-value (McNemar, mid-p)"),
+            flips,
+        ),
+    }
+    return tuple(Table(head, tuple(rows), name) for name, (head, rows) in tables.items() if rows)
 
 # %% ../../nbs/50_evaluation/03_result.ipynb #db775ae4
 def _score_table(evaluation: Evaluation) -> Table:

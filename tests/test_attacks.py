@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import subprocess
 import zipfile
 
 import numpy as np
@@ -330,3 +331,171 @@ def test_open_has_the_champion_answer_before_anything_moves(sealed, copy):
     before = loop.everything()
     assert "which params.yaml no longer names" in broken(loop, "open", code=1)
     assert loop.everything() == before
+
+
+# -- names -----------------------------------------------------------------------------------------------
+def key_pair(folder, name: str) -> str:
+    "Make an SSH key in a file of that name; returns its public half as a list of approvers names it."
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / name)]
+    subprocess.run(words, check=True)
+    return " ".join((folder / f"{name}.pub").read_text().split()[:2])
+
+
+@pytest.fixture(scope="module")
+def keyed(turned, world, tmp_path_factory):
+    "Iteration 1, sealed under Ada's key; the second one is open. Keys lie beside the project."
+    loop = turned.copy(world / "keyed")
+    key = key_pair(loop.home, "ada")
+    loop.set(approvers=f"[Ada {key}, Grace]")
+    loop.git("commit", "-q", "-m", "Ada and Grace sign", "params.yaml")
+    loop.dvc("repro")
+    words = ("sign", "approve", "--by", "Ada", "--reason", "The gates passed.")
+    assert "Ada is verified" in loop.continual(*words, "--key", str(loop.home / "ada")).out
+    loop.dvc("repro")
+    loop.continual("seal")
+    loop.continual("open")
+    loop.dvc("repro", "evaluate")
+    return loop
+
+
+def test_a_name_is_verified_by_the_key_that_the_approvers_list_names(keyed):
+    record = "reports/001-2024-01"
+    assert keyed.json(f"{record}/evidence/outcome.json")["verified"] is True
+    assert "name unverified" not in keyed.path(f"{record}/report.html").read_text()
+    said = keyed.continual("verify").out
+    assert "1  names that signatures prove" in said and "the keys of Ada: nothing outside" in said
+    known = keyed.continual("verify", "--json").out
+    known = json.loads(known)["newest"]["hash"]
+    assert "the keys of" not in keyed.continual("verify", "--known", known).out
+
+
+def test_ssh_keygen_alone_makes_and_checks_a_signature(keyed, copy):
+    loop = copy(keyed)
+    decision, text = loop.path("data/decision.yaml"), loop.home / "decision"
+    loop.continual("sign", "approve", "--by", "Ada", "--reason", "By hand.")
+    text.write_text(decision.read_text())
+    ours = ("ssh-keygen", "-Y", "sign", "-q", "-n", "continual-decision", "-f")
+    loop.run(*ours, str(loop.home / "ada"), str(text))
+    armour = (loop.home / "decision.sig").read_text()
+    decision.write_text(
+        text.read_text() + "signature: |\n" + "".join(f"  {line}\n" for line in armour.splitlines())
+    )
+    loop.dvc("repro", "promote")
+    assert loop.json("data/work/promote/outcome.json")["verified"] is True
+    decision.write_text(decision.read_text() + "more: 3\n")
+    assert "holds keys below its signature" in broken(loop, "seal")
+    words = ("sign", "approve", "--by", "Ada", "--reason", "x", "--key", str(loop.home / "ada"))
+    loop.continual(*words)
+    signature = decision.read_text().partition("signature: |\n")
+    text.write_text(signature[0])
+    (loop.home / "sig").write_text("\n".join(map(str.strip, signature[2].splitlines())) + "\n")
+    key = (loop.home / "ada.pub").read_text()
+    (loop.home / "signers").write_text(f"Ada {key}")
+    check = "ssh-keygen -Y verify -f signers -I Ada -n continual-decision -s sig < decision"
+    assert "Good" in loop.run("sh", "-c", check, where=loop.home).out
+
+
+@pytest.mark.parametrize("how", ["another key", "added since", "changed text", "for a commit"])
+def test_what_does_not_prove_a_name(keyed, copy, how):
+    loop = copy(keyed)
+    other, decision = key_pair(loop.home, "other"), loop.path("data/decision.yaml")
+    by, key = ("Grace", "other") if how == "added since" else ("Ada", "ada")
+    if how == "added since":
+        text = loop.path("params.yaml").read_text()
+        loop.path("params.yaml").write_text(text.replace("Grace]", f"Grace {other}]"))
+        loop.git("commit", "-q", "-m", "A key of Grace", "params.yaml")
+        loop.dvc("repro", "evaluate")
+    key = "other" if how == "another key" else key
+    said = loop.continual(
+        "sign", "approve", "--by", by, "--reason", "x", "--key", str(loop.home / key)
+    )
+    assert ("name unverified" in said.out) == (how in ("another key", "added since"))
+    text = decision.read_text()
+    if how == "changed text":
+        decision.write_text(text.replace('reason: "x"', 'reason: "y"'))
+    if how == "for a commit":
+        words = ("ssh-keygen", "-Y", "sign", "-q", "-n", "git", "-f", str(loop.home / "ada"))
+        (loop.home / "text").write_text(text.partition("signature: |\n")[0])
+        loop.run(*words, str(loop.home / "text"))
+        armour = (loop.home / "text.sig").read_text().splitlines()
+        signed = "".join(f"  {line}\n" for line in armour)
+        decision.write_text(text.partition("signature: |\n")[0] + "signature: |\n" + signed)
+    loop.dvc("repro", "promote")
+    assert loop.json("data/work/promote/outcome.json")["verified"] is False
+
+
+def test_git_that_signs_with_ssh_signs_decisions_and_says_when_it_cannot(keyed, copy):
+    loop = copy(keyed)
+    loop.git("config", "gpg.format", "ssh")
+    loop.git("config", "user.signingkey", str(loop.home / "ada.pub"))
+    sign = ("sign", "approve", "--by", "Ada", "--reason", "x")
+    assert "Ada is verified" in loop.continual(*sign).out
+    before = loop.path("data/decision.yaml").read_bytes()
+    loop.git("config", "user.signingkey", str(loop.home / "gone"))
+    assert "could not be signed with" in broken(loop, *sign, code=1)
+    assert loop.path("data/decision.yaml").read_bytes() == before
+
+
+def test_a_file_of_signers_outside_vouches_for_the_keys(keyed, copy):
+    loop = copy(keyed)
+    key, other = (loop.home / "ada.pub").read_text(), key_pair(loop.home, "other")
+    signers = loop.home / "signers"
+    signers.write_text(f"Ada {key}")
+    assert "the keys of" not in loop.continual("verify", "--signers", str(signers)).out
+    signers.write_text(f"Ada {other}\nEve {key}")
+    assert "is not one of Ada" in broken(loop, "verify", "--signers", str(signers))
+    inside = loop.path("signers")
+    inside.write_text(f"Ada {key}")
+    assert "inside the repository" in broken(loop, "verify", "--signers", str(inside), code=1)
+
+
+def test_a_record_that_calls_a_name_verified_without_proof_is_found(sealed, copy):
+    loop, name = copy(sealed), "001-2024-01"
+    outcome = loop.path(f"reports/{name}/evidence/outcome.json")
+    change(outcome, '"verified": false', '"verified": true')
+    from continual_nb.loop.project import Project
+    from continual_nb.loop.verify import read_seal, signers
+
+    project = Project(loop.root)
+    with pytest.raises(ContinualError, match="no signature proves that name"):
+        signers(project, [read_seal(project, f"iter/{name}")])
+
+
+def test_a_remote_vouches_for_the_seals_that_it_holds(twice, copy):
+    loop = copy(twice)
+    there = loop.home / "there.git"
+    loop.run("git", "init", "-q", "--bare", str(there))
+    loop.git("remote", "add", "origin", str(there))
+    assert "holds no seal" in broken(loop, "verify", "--remote", "origin", code=1)
+    loop.git("push", "-q", "origin", "iter/001-2024-01")
+    partly = loop.continual("verify", "--remote", "origin").out
+    assert "iter/002-2024-02 and later are not anchored" in partly
+    loop.git("push", "-q", "origin", "--tags")
+    assert "not anchored" not in loop.continual("verify", "--remote", "origin").out
+    assert "cannot be asked" in broken(loop, "verify", "--remote", "nowhere", code=1)
+    loop.git("tag", "-f", "-a", "iter/002-2024-02", "-m", "moved", "iter/002-2024-02^{}")
+    assert "is another one on origin" in broken(loop, "verify", "--remote", "origin")
+
+
+def test_feedback_names_are_never_verified_by_the_name_that_git_knows(sealed, copy):
+    loop = copy(sealed)
+    loop.continual("feedback", "--by", "continual", "--text", "Fine.")
+    said = json.loads(loop.path("data/feedback.jsonl").read_text().splitlines()[-1])
+    assert said["by"] == loop.git("config", "user.name") and said["verified"] is False
+
+
+def test_a_mandate_that_is_widened_after_opening_counts_from_the_next_iteration(opened, copy):
+    from continual_nb.loop.project import Project, promote_as_opened
+
+    loop = copy(opened)
+    assert not promote_as_opened(Project(loop.root)).mandate.rollback
+    loop.set(rollback="true", for_people="0.5")
+    held = promote_as_opened(Project(loop.root)).mandate
+    assert not held.rollback and held.for_people == 0.5
+
+
+def test_a_change_of_dvc_yaml_after_signing_makes_the_signature_stale(approved, copy):
+    loop = copy(approved)
+    file = loop.path("dvc.yaml")
+    file.write_text(file.read_text() + "# one more line\n")
+    assert "the sign-off is stale: dvc.yaml" in broken(loop, "seal", code=3)

@@ -328,16 +328,23 @@ def steer(project, action, by, reason, target, means):
     type=click.FloatRange(0, 10_000),
     help="How long you took, for the record of human effort.",
 )
+@click.option(
+    "--key",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="SSH key that proves your name. Default: the one that Git signs with here, if any.",
+)
 @command()
-def sign(project, verdict, by, reason, minutes):
+def sign(project, verdict, by, reason, minutes, key):
     "Approve or reject what the evidence recommends."
     from continual_nb.loop.lifecycle import sign
 
-    sign(project, verdict, by, reason, minutes)
+    about = sign(project, verdict, by, reason, minutes, key)
     return {
         "verdict": verdict,
         "said": [
             f"signed: {verdict} by {by}, bound to {len(project.evidence())} pieces of evidence",
+            about,
             "next: dvc repro && continual seal",
         ],
     }, 0
@@ -538,12 +545,19 @@ def status(project):
 # %% ../../nbs/90_cli/01_main.ipynb #cb139777
 @cli.command()
 @click.option("--known", metavar="HASH", help="Hash of a seal that was kept elsewhere.")
+@click.option("--remote", metavar="NAME", help="Git remote whose seals these must be.")
+@click.option(
+    "--signers",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Allowed signers (ssh-keygen(1)), kept outside the repository, that vouch for the keys.",
+)
 @command()
-def verify(project, known):
+def verify(project, known, remote, signers):
     "Walk every chain from the first seal to this folder; name the first thing that does not fit."
     from continual_nb.loop.verify import verify
 
-    found = verify(project, known)
+    found = verify(project, known, remote, signers)
     said = [f"ok  {c.count:>6,}  {c.what}" for c in found.checked]
     said += [f"not checked: {sentence}" for sentence in found.unchecked]
     said += [f"hash of {found.newest}: {found.hash}"] if found.newest else []

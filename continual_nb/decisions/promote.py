@@ -147,12 +147,10 @@ def may_not_sign(
         return (
             ""
             if (decision.by, decision.verdict) == (allowed.by, allowed.verdict)
-            else "the mandate in params.yaml does not cover it"
+            else "the mandate that held when the iteration was opened does not cover it"
         )
-    if params.approvers and decision.by not in params.approvers:
-        return (
-            f"{decision.by or 'nobody'} is not one of the approvers ({', '.join(params.approvers)})"
-        )
+    if params.names and decision.by not in params.names:
+        return f"{decision.by or 'nobody'} is not one of the approvers ({', '.join(params.names)})"
     return "" if decision.by.strip() and decision.reason.strip() else "it lacks a name or a reason"
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #e7b85b75
@@ -204,7 +202,7 @@ def promote(
         worth=_worth(proposal, evaluation, recommendation, params.decide, monitoring.rows),
         recommendation=recommendation,
         by=decision.by,
-        verified=verified(decision),
+        verified=verified(decision, params.promote),
         automatic=decision.automatic,
         reason=decision.reason,
         moved=stale,

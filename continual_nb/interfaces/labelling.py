@@ -188,10 +188,7 @@ class Labelling:
     def __init__(self, project: Project):
         import ipywidgets as widgets
 
-        self.project, self.known_as = (
-            project,
-            project.git("config", "user.name", check=False).strip(),
-        )
+        self.project = project
         self.data, self.pause, self.event, self.since, self.answers = (
             project.params().data,
             PAUSE,
@@ -360,7 +357,7 @@ def _offer(desk: Labelling) -> None:
 def _enable(desk: Labelling) -> None:
     "Answers wait for a name."
     name = desk.name.value.strip()
-    desk.identity.value = name_html(name, desk.known_as)
+    desk.identity.value = name_html(name, "labels carry no signature")
     for part in (*desk.answers, desk.unsure):
         part.disabled = not (name and desk.event)
 

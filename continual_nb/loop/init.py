@@ -724,7 +724,7 @@ TEMPLATES = {
 def filled(text: str, params: Params) -> str:
     "Fill a template in: the project's name, its question, its approvers."
     approvers = (
-        ", ".join(params.promote.approvers)
+        ", ".join(params.promote.names)
         or "Nobody is named yet (promote.approvers in params.yaml), so anybody may sign"
     )
     question = (

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['RECORD', 'DVC_OWNED', 'TRACKED', 'to_yaml', 'decision_yaml', 'steer_yaml', 'initial_state', 'write_code',
-           'next_iteration', 'read_source', 'open_iteration', 'steer', 'sign', 'stale_stages', 'seal', 'finish_seal',
-           'recover', 'signed_automatically', 'run_iteration', 'repro', 'run_windows', 'refresh']
+           'next_iteration', 'read_source', 'open_iteration', 'steer', 'sign', 'signing_key', 'ssh_signature',
+           'stale_stages', 'seal', 'finish_seal', 'recover', 'signed_automatically', 'run_iteration', 'repro',
+           'run_windows', 'refresh']
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #51f1d4c2
 import json
@@ -22,11 +23,12 @@ from continual_nb.loop.project import (
     EVIDENCE,
     Iteration,
     Project,
-    approvers,
     done,
     note,
     noted,
     progress_bar,
+    promote_as_opened,
+    run,
 )
 from .stages import take_snapshot
 from ..core.files import ContinualError, publish, sha256, write_bytes
@@ -52,12 +54,14 @@ def to_yaml(content: dict, head: str) -> str:
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #39404d06
 def decision_yaml(decision) -> str:
-    "Spell data/decision.yaml."
-    return to_yaml(
-        decision.to_dict(),
+    "Spell data/decision.yaml; a signature over the lines before it stands last."
+    text = to_yaml(
+        {key: value for key, value in decision.to_dict().items() if key != "signature"},
         "The decision of this iteration: verdict is pending, approve, reject or defer; "
         "`continual sign` fills it in.",
     )
+    armour = "".join(f"  {line}\n" for line in decision.signature.splitlines())
+    return f"{text}signature: |\n{armour}" if armour else text
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #86c41985
 def steer_yaml(steer) -> str:
@@ -349,7 +353,7 @@ def _named(project: Project, by: str, reason: str) -> None:
         raise ContinualError(
             "a decision needs a name and a reason", "give --by NAME and --reason TEXT"
         )
-    allowed = approvers(project)
+    allowed = promote_as_opened(project).names
     if allowed and by not in allowed:
         raise ContinualError(
             f"{by!r} is not one of the approvers ({', '.join(allowed)})",
@@ -369,12 +373,17 @@ def _open_and_pending(project: Project) -> Iteration:
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #04aaef99
 def sign(
-    project: Project, verdict: str, by: str, reason: str, minutes: float | None = None
-) -> None:
+    project: Project,
+    verdict: str,
+    by: str,
+    reason: str,
+    minutes: float | None = None,
+    key: str | None = None,  # file of an SSH key to sign with; None: as Git is set up here
+) -> str:  # what stands about the name in the record
     "Sign the evidence as it is now: it must be complete and up to date."
     from datetime import datetime, timezone
 
-    from continual_nb.decisions.signoff import Decision
+    from continual_nb.decisions.signoff import Decision, verified
 
     iteration = _open_and_pending(project)
     _named(project, by, reason)
@@ -386,21 +395,72 @@ def sign(
         seen = None
     if seen is not None:
         check_made(project, "report", "data/work/report")
-    write_bytes(
-        project.path("data/decision.yaml"),
-        decision_yaml(
-            Decision(
-                verdict=verdict,
-                by=by,
-                identity=identity,
-                reason=reason,
-                evidence=project.evidence(),
-                page=seen,
-                minutes=minutes,
-                signed_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            )
-        ),
+    decision = Decision(
+        verdict=verdict,
+        by=by,
+        identity=identity,
+        reason=reason,
+        evidence=project.evidence(),
+        page=seen,
+        minutes=minutes,
+        signed_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
+    text = decision_yaml(decision)
+    signature = ssh_signature(project, text, key)
+    decision = decision.model_copy(update={"signature": signature, "signed_text": text})
+    write_bytes(project.path("data/decision.yaml"), decision_yaml(decision))
+    opened = promote_as_opened(project)
+    return _about_the_name(by, opened.key_of(by), signature, verified(decision, opened))
+
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #7f75930c
+def signing_key(
+    project: Project,  # whose Git settings count
+) -> str | None:  # a file, or `key::` and a public key; None: no SSH key
+    "Return the key that Git signs with here."
+    ask = lambda name: project.git("config", "--get", name, check=False).strip()
+    return (ask("user.signingkey") or None) if ask("gpg.format") == "ssh" else None
+
+
+def ssh_signature(
+    project: Project,  # whose Git settings name the key
+    text: str,  # what is signed
+    key: str | None = None,  # file of the key; None: the one that Git signs with
+) -> str:  # armoured; empty where there is no key
+    "Sign a text with `ssh-keygen -Y sign`, which may ask for the key's passphrase."
+    from continual_nb.decisions.signoff import NAMESPACE
+
+    name = key or signing_key(project)
+    if name is None:
+        return ""
+    with tempfile.TemporaryDirectory() as place:
+        literal = name.removeprefix("key::") if name.startswith(("key::", "ssh-")) else None
+        file = Path(place) / "key.pub" if literal else Path(name).expanduser()
+        if literal:
+            file.write_text(f"{literal}\n")
+        agent = ("-U",) if literal else ()
+        (Path(place) / "decision").write_text(text)
+        words = ["ssh-keygen", "-Y", "sign", *agent, "-n", NAMESPACE, "-f", str(file.absolute())]
+        ended = run([*words, f"{place}/decision"], project.root, check=False)
+        if ended.returncode:
+            said = (ended.stderr or "").strip().splitlines() or ["no message"]
+            raise ContinualError(
+                f"the decision could not be signed with {name}: {said[-1]}",
+                "name another key with --key FILE, or `git config --unset gpg.format` to sign "
+                "without one",
+            )
+        return (Path(place) / "decision.sig").read_text()
+
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #17edc207
+def _about_the_name(by: str, key: str, signature: str, proven: bool) -> str:
+    "Say how the record will show the name of a signer, and why."
+    if proven:
+        return f"{by} is verified: signed with the key that the approvers list names"
+    if not key:
+        return (
+            f"name unverified: the approvers list had no key of {by} when the iteration was opened"
+        )
+    reason = "it is not signed" if not signature else "it is signed with another key"
+    return f"name unverified: the approvers list has a key of {by}, and {reason}"
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #4ed8cf75
 def _report_of(project: Project) -> str | None:
@@ -511,10 +571,10 @@ def _whole_history(project: Project, iteration: Iteration) -> None:
 
 def _sealable(project: Project, iteration: Iteration) -> None:
     "Refuse to seal what is pending, stale or unfinished."
-    from continual_nb.decisions.signoff import Decision, moved
+    from continual_nb.decisions.signoff import moved, read_decision
     from continual_nb.decisions.result import Outcome
 
-    decision = Decision.model_validate(read_yaml(project.path("data/decision.yaml")))
+    decision = read_decision(project.path("data/decision.yaml"))
     if decision.verdict == "pending":
         raise ContinualError(
             f"the decision on {iteration.name} is pending",
@@ -630,7 +690,8 @@ def signed_automatically(project: Project) -> None:
         Evaluation.read(project.path("data/work/evaluate")),
         champion,
     )
-    params, number = project.params(), project.iteration().number
+    number, opened = project.iteration().number, promote_as_opened(project)
+    params = project.params().model_copy(update={"promote": opened})
     earned = (
         trusted(read_state(project.path("data/state/in")).ledger, params, number)
         if params.promote.mandate.trust == "earned"

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .project import Iteration, Project, approvers
+from .project import Iteration, Project, promote_as_opened
 from .warm import ASKED_BY
 from continual_nb.core.files import (
     ContinualError,
@@ -394,9 +394,8 @@ def promote(project: Project, out: Path) -> str:
     "Do what was signed and write the state that goes out."
     from continual_nb.loop.feedback import heard
     from continual_nb.core.earlier import read_layout
-    from continual_nb.core.params import read_yaml
     from continual_nb.core.state import write_state
-    from continual_nb.decisions.signoff import Decision
+    from continual_nb.decisions.signoff import read_decision
     from continual_nb.decisions.lookback import look_back
     from continual_nb.decisions.promote import promote
     from continual_nb.evaluation.result import Evaluation
@@ -409,12 +408,11 @@ def promote(project: Project, out: Path) -> str:
     path = work("compose") / "reference.json"
     reference = read_layout(path.name, read_json(path)) if path.exists() else None
     params = project.params()
-    block = params.promote.model_copy(update={"approvers": approvers(project)})
     outcome, after = promote(
-        params.model_copy(update={"promote": block}),
+        params.model_copy(update={"promote": promote_as_opened(project)}),
         moment_of(project, iteration),
         state,
-        Decision.model_validate(read_yaml(project.path("data/decision.yaml"))),
+        read_decision(project.path("data/decision.yaml")),
         project.evidence(),
         ingested,
         Monitoring.read(work("monitor")),

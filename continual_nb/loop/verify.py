@@ -5,18 +5,21 @@
 # %% auto #0
 __all__ = ['IGNORED', 'Checked', 'Verified', 'Seal', 'read_seal', 'record_of', 'check_seals', 'folder_md5', 'lock_md5', 'lock_at',
            'check_states', 'check_working_state', 'check_records', 'check_pages', 'check_decisions', 'check_results',
-           'check_ledger', 'check_store', 'check_code', 'check_cache', 'verify', 'check_open_iteration', 'check_made']
+           'Named', 'signers', 'signers_file', 'vouched', 'check_names', 'check_ledger', 'check_store', 'check_code',
+           'check_cache', 'remote_tags', 'verify', 'check_open_iteration', 'check_made']
 
 # %% ../../nbs/85_loop/04_verify.ipynb #cbc821c6
 import hashlib
 import json
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.files import ContinualError, canonical_json, folder_hashes, sha256
-from ..core.params import read_yaml
-from .project import EVIDENCE, Project, noted
+from ..core.params import Promote, parse, read_yaml
+from ..decisions.signoff import NAMESPACE, Decision, read_decision, verified
+from .project import EVIDENCE, Project, noted, run, still_listed
 
 
 @dataclass(frozen=True)
@@ -304,6 +307,119 @@ def check_results(project: Project, seals: list[Seal]) -> tuple[Checked, int]:
                         )
     return Checked("files that stages made", count), absent
 
+# %% ../../nbs/85_loop/04_verify.ipynb #5cbf13f5
+@dataclass(frozen=True)
+class Named:
+    "A person who signed, and whether a signature proves it."
+
+    tag: str
+    decision: Decision
+    proven: bool  # signed with the key of the approvers list
+
+
+def _listed(project: Project, seal: Seal) -> Promote:
+    "Return the block `promote` that a seal keeps."
+    kept = project.path(f"{seal.folder}/evidence/params.yaml")
+    return parse(read_yaml(kept), str(kept)).promote
+
+
+def signers(
+    project: Project,  # whose records are read
+    seals: list[Seal],  # the first one first
+) -> tuple[Named, ...]:
+    "Read who signed each iteration; a name that a record calls verified and is not, is raised."
+    found = []
+    for before, seal in zip([None, *seals[:-1]], seals):
+        folder = project.path(f"{seal.folder}/evidence")
+        decision = read_decision(folder / "decision.yaml")
+        if decision.automatic:
+            continue
+        proven = False
+        if decision.signature:
+            listed = _listed(project, seal)
+            if before:
+                earlier = _listed(project, before).approvers
+                listed = listed.model_copy(update={"approvers": still_listed(earlier, listed)})
+            proven = verified(decision, listed)
+        claimed = json.loads((folder / "outcome.json").read_text()).get("verified")
+        if claimed and seal.chained and not proven:  # earlier versions believed what Git said
+            raise _broken(
+                f"{seal.folder} calls {decision.by} verified, and no signature proves that name",
+                "the record was made by hand; compare with another clone",
+            )
+        found.append(Named(seal.tag, decision, proven))
+    return tuple(found)
+
+# %% ../../nbs/85_loop/04_verify.ipynb #b1e411d8
+def signers_file(
+    project: Project,  # outside of whose repository it must lie
+    given: Path | None,  # None: the one that Git knows
+) -> Path | None:
+    "Return the file of allowed signers."
+    known = project.git("config", "--get", "gpg.ssh.allowedSignersFile", check=False).strip()
+    if given is None and not known:
+        return None
+    file = (given or project.root / Path(known).expanduser()).resolve()
+    inside = file.is_relative_to(project.git_root() or project.root)
+    if given is None and (inside or not file.is_file()):
+        return None  # vouches for nothing
+    if inside:
+        raise ContinualError(
+            f"{file.name} lies inside the repository, and can vouch for nothing in it",
+            "keep the file of allowed signers elsewhere, and name it there",
+        )
+    return file
+
+
+def vouched(
+    named: Named,  # who signed, with the signature
+    file: Path,  # allowed signers, as ssh-keygen(1) describes them
+) -> bool:
+    "Tell whether a file of allowed signers has the key of this signature under the signer's name."
+    moment = re.sub(r"\D", "", named.decision.signed_at[:19]) + "Z"
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "sig").write_text(named.decision.signature)
+        (Path(place) / "text").write_text(named.decision.signed_text)
+        words = ["ssh-keygen", "-Y", "verify", "-f", str(file), "-I", named.decision.by]
+        words += ["-n", NAMESPACE, "-s", "sig", f"-Overify-time={moment}"]
+        return run(words, Path(place), check=False, given=Path(place) / "text").returncode == 0
+
+# %% ../../nbs/85_loop/04_verify.ipynb #e2e1d9f9
+def check_names(
+    project: Project,  # whose records are read
+    seals: list[Seal],  # the first one first
+    anchored: int,  # how many of the seals an anchor vouches for
+    file: Path | None,  # allowed signers, kept outside the repository
+) -> tuple[Checked, tuple[str, ...]]:  # with a sentence for what could not be checked
+    "Count the names that signatures prove, and say what vouches for their keys."
+    found, unchecked = signers(project, seals), []
+    proven = [named for named in found if named.proven]
+    safe = {seal.tag for seal in seals[:anchored]}
+    loose = [named for named in proven if named.tag not in safe]
+    if file:
+        for named in loose:
+            if not vouched(named, file):
+                raise _broken(
+                    f"the key that signed {named.tag} is not one of {named.decision.by} in {file}",
+                    "ask them; if it is theirs, add it to that file",
+                )
+    elif loose:
+        unchecked.append(
+            f"the keys of {_and({named.decision.by for named in loose})}: nothing outside this "
+            "repository vouches for them (--signers FILE, --known HASH, --remote NAME)"
+        )
+    if bare := {named.decision.by for named in found if not named.proven}:
+        count = sum(not named.proven for named in found)
+        unchecked.append(
+            f"who signed {count} of {len(found)} decisions: the names ({_and(bare)}) are not "
+            "verified by a key of the approvers list"
+        )
+    return Checked("names that signatures prove", len(proven)), tuple(unchecked)
+
+
+def _and(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:5]) + (" and others" if len(names) > 5 else "")
+
 # %% ../../nbs/85_loop/04_verify.ipynb #d06932c2
 def check_ledger(project: Project, seals: list[Seal]) -> Checked:
     """The ledger's chain holds, and says of every sealed iteration what its record and its
@@ -406,29 +522,80 @@ def check_cache(project: Project) -> Checked:
     return Checked("objects of DVC's cache", count)
 
 # %% ../../nbs/85_loop/04_verify.ipynb #b3d3b322
-def _anchored(seals: list[Seal], known: str | None) -> tuple[str, ...]:
-    "Say which seals nothing vouches for; a known hash that no seal has is an error."
-    if not known:
-        return (
-            f"the newest seal, {seals[-1].tag}, is not anchored: nothing outside this repository "
-            "vouches for it (--known HASH, noted when it was sealed)",
+def remote_tags(project: Project, remote: str) -> dict[str, str]:  # tag -> hash of what it names
+    "Ask a Git remote for its seals, without fetching anything."
+    words = ["git", "ls-remote", "--tags", "--", remote, f"refs/tags/{project.tags}*"]
+    ended = run(words, project.root, check=False, env={"GIT_TERMINAL_PROMPT": "0"})
+    if ended.returncode:
+        said = (ended.stderr or "").strip().splitlines() or ["no message"]
+        raise ContinualError(
+            f"the remote {remote} cannot be asked: {said[0]}",
+            "`git remote -v` lists the remotes of this clone",
         )
-    place = next((i for i, seal in enumerate(seals) if seal.hash.startswith(known.lower())), None)
-    if place is None or len(known) < 12:
+    lines = [line.split("\t") for line in ended.stdout.splitlines()]
+    return {name.removeprefix("refs/tags/"): digest for digest, name in lines if "^{}" not in name}
+
+# %% ../../nbs/85_loop/04_verify.ipynb #83061cfe
+def _on_remote(project: Project, seals: list[Seal], remote: str) -> int:
+    "Return how many seals a remote vouches for; a tag that differs there is an error."
+    there = remote_tags(project, remote)
+    here = {seal.tag: project.git("rev-parse", f"refs/tags/{seal.tag}").strip() for seal in seals}
+    for tag, digest in there.items():
+        if tag in here and here[tag] != digest:
+            raise _broken(
+                f"the tag {tag} is another one on {remote}",
+                f"one of the two was rewritten; `git fetch {remote} tag {tag}` says so too, and "
+                "overwrites nothing",
+            )
+    if not there:
+        raise ContinualError(
+            f"{remote} holds no seal of this project",
+            f"`git push {remote} HEAD --tags` brings them there",
+        )
+    newer = [tag for tag in there if tag not in project.tags_here()]
+    if newer:
+        raise _broken(
+            f"{remote} has the seal {newer[-1]}, and this history has not",
+            f"`git pull {remote}`, `git fetch --tags {remote}`",
+        )
+    return max((i for i, seal in enumerate(seals, 1) if seal.tag in there), default=0)
+
+# %% ../../nbs/85_loop/04_verify.ipynb #87735426
+def _by_hash(seals: list[Seal], known: str) -> int:
+    "Return how many seals a known hash vouches for; one that no seal has is an error."
+    place = next((i for i, seal in enumerate(seals, 1) if seal.hash.startswith(known.lower())), 0)
+    if not place or len(known) < 12:
         raise _broken(
             f"no seal in this history has the hash {known}",
             "the history is not the one in which it was noted, or the hash was shortened below "
             "12 digits",
         )
-    later = seals[place + 1 :]
-    if not later:
-        return ()
-    return (f"{later[0].tag} and later are not anchored: {known[:12]} is {seals[place].tag}",)
+    return place
 
-# %% ../../nbs/85_loop/04_verify.ipynb #83061cfe
+
+def _anchored(
+    seals: list[Seal],
+    anchored: int,  # how many of them an anchor vouches for
+    anchor: str,  # what it is; empty: none was given
+) -> tuple[str, ...]:
+    "Say which seals nothing vouches for."
+    if anchored == len(seals):
+        return ()
+    if not anchored:
+        return (
+            f"the newest seal, {seals[-1].tag}, is not anchored: nothing outside this repository "
+            "vouches for it (--known HASH, noted when it was sealed; --remote NAME)",
+        )
+    return (
+        f"{seals[anchored].tag} and later are not anchored: {anchor} is {seals[anchored - 1].tag}",
+    )
+
+# %% ../../nbs/85_loop/04_verify.ipynb #0f6b078b
 def verify(
     project: Project,
     known: str | None = None,  # hash of a seal that was kept elsewhere
+    remote: str | None = None,  # Git remote whose seals these must be
+    allowed: Path | None = None,  # file of allowed signers; None: the one that Git knows
 ) -> Verified:
     "Walk all chains; the first thing that does not fit is raised with exit code 5."
     if strange := project.strange_tags():
@@ -443,12 +610,17 @@ def verify(
     pages, (results, absent) = check_pages(project, seals), check_results(project, seals)
     here, store = check_working_state(project, seals[-1].tag), check_store(project)
     code, cache = check_code(project, seals), check_cache(project)
-    unchecked = _anchored(seals, known)
+    by_hash = _by_hash(seals, known) if known else 0
+    by_remote = _on_remote(project, seals, remote) if remote else 0
+    anchored, anchor = max((by_hash, (known or "")[:12]), (by_remote, f"the newest on {remote}"))
+    names, unproven = check_names(project, seals, anchored, signers_file(project, allowed))
+    unchecked = _anchored(seals, anchored, anchor) + unproven
     if loose := [seal.tag for seal in seals if not seal.chained]:
         unchecked += (f"{len(loose)} seals of an earlier version do not name the seal before them",)
     if absent:
         unchecked += (f"{absent} results of stages: their lists are not in this clone's cache",)
-    checked = (ledger, states, here, chain, records, decisions, pages, results, store, code, cache)
+    checked = (ledger, states, here, chain, records, decisions, pages, results, names)
+    checked += (store, code, cache)
     return Verified(checked, unchecked, seals[-1].tag, seals[-1].hash)
 
 # %% ../../nbs/85_loop/04_verify.ipynb #e6d5156d

@@ -81,7 +81,7 @@ class Head(Result):
     worth: str = ""  # sentence: what it is worth, with its interval
     so_far: str = ""  # sentence: what all updates so far have been worth, with its interval
     by: str = ""  # who decided
-    verified: bool = False  # the name is the Git identity of the commit, or the automatic signer's
+    verified: bool = False  # a signature proves the name, or it is the automatic signer's
     reason: str = ""  # what the signer gave as reason
     automatic: bool = False  # signed by the automatic signer, within its mandate
     steered: str = ""  # sentence: who overruled the policy, and why
@@ -218,7 +218,7 @@ class Summary(Result):
     so_far: str = ""  # what all updates so far have been worth
     trust: float | None = None  # how far the record can be trusted, 0 to 100
     by: str = ""  # who decided
-    verified: bool = False  # the name is the Git identity of the commit
+    verified: bool = False  # a signature proves the name
     reason: str = ""  # what the signer gave as reason
     champion: str | None = None  # hash of the model in production afterwards
     model: str = ""  # what that model is called

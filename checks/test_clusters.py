@@ -6,17 +6,7 @@ import pytest
 
 from continual_nb.backtest.matrix import build
 from continual_nb.core.ingest import delivered
-from continual_nb.core.params import (
-    Backtest,
-    Compose,
-    Costs,
-    Data,
-    Decide,
-    Params,
-    Recipe,
-    Train,
-    Windows,
-)
+from continual_nb.core.params import Backtest, Compose, Costs, Data, Decide, Params, Train, Windows
 
 
 def orders(weeks: int = 6) -> tuple[Params, object]:
@@ -42,7 +32,7 @@ def orders(weeks: int = 6) -> tuple[Params, object]:
         windows=Windows(every="week"),
         decide=Decide(costs=Costs(loss=1.0)),
         train=Train(model="linear"),
-        compose=Compose(recipes={"all": Recipe(), "recent": Recipe(windows=1)}),
+        compose=Compose(recipes={"all": ["all"], "recent": [{"last_windows": {"windows": 1}}]}),
         backtest=Backtest(engine="threading", workers=1),
     )
     return params, delivered(frame, params.data)

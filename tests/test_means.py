@@ -25,7 +25,6 @@ from continual_nb.core.params import (
     Mandate,
     Params,
     Promote,
-    Recipe,
     Train,
     Windows,
 )
@@ -149,7 +148,7 @@ def orders(
         windows=Windows(every="week"),
         decide=Decide(**levers),
         train=Train(model="linear"),
-        compose=Compose(recipes={"recent": Recipe(windows=1)}),
+        compose=Compose(recipes={"recent": [{"last_windows": {"windows": 1}}]}),
         promote=Promote(mandate=Mandate()),
     )
     return params, delivered(frame, params.data)

@@ -44,7 +44,6 @@ from continual_nb.core.params import (
     Monitor,
     Params,
     Performance,
-    Recipe,
     Schedule,
     Train,
     Trigger,
@@ -323,7 +322,7 @@ def orders(
         windows=Windows(every="week"),
         decide=Decide(recalibrate=None, costs=Costs(loss=1.0, update=20, review=5)),
         train=Train(model="linear"),
-        compose=Compose(recipes={"all": Recipe(), "recent": Recipe(windows=1)}),
+        compose=Compose(recipes={"all": ["all"], "recent": [{"last_windows": {"windows": 1}}]}),
         backtest=Backtest(engine="threading"),
     )
     return params, delivered(frame, params.data)

@@ -460,11 +460,14 @@ def build(
     checks = [t for t, k in enumerate(known) if drift and k.composed.reference is not None]
     with engine(params.backtest):
         needed = [*params.data.features, "label"]
+        learned = lambda rows: rows[
+            [*needed, *(name for name in ("sample_weight", "label_share") if name in rows)]
+        ]
         ahead = lambda t: {
             j: labelled[j][needed] for j in range(max(evaluated[t], 0), len(cohorts))
         }
         trained = Parallel()(
-            delayed(_job)(params.data, params.train, rows[needed], ahead(t), int(evaluated[t]))
+            delayed(_job)(params.data, params.train, learned(rows), ahead(t), int(evaluated[t]))
             for t, _, rows in todo
         )
         later_windows = lambda t: {

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from .recipes import StepCard
 from ..core.pictures import BLUE, GREEN, ORANGE, QUIET, axes, legend, picture
 from ..core.results import Result, Section, Table
 
@@ -24,6 +25,8 @@ class SetCard(Result):
     reasons: dict[str, int]  # reason -> rows
     by_window: dict[str, int]  # window -> rows
     content: str  # 64-bit hash of ids and labels, in order
+    recipe: str = ""  # hash of the steps that made it
+    steps: tuple[StepCard, ...] = ()  # what each step left
 
 
 class Check(Result):
@@ -34,6 +37,20 @@ class Check(Result):
     sentence: str
 
 # %% ../../nbs/30_composition/01_result.ipynb #09dc4def
+def _spelled(step: StepCard) -> str:
+    "A step as params.yaml has it."
+    told = ", ".join(f"{key}: {value}" for key, value in step.arguments.items())
+    return f"{step.sampler}: {{{told}}}" if told else step.sampler
+
+
+def _noted(step: StepCard) -> str:
+    "What a step that changes how frequent labels are means for probabilities."
+    if not step.shares:
+        return ""
+    shares = ", ".join(f"{name}: {share:.1%}" for name, share in step.shares.items())
+    return f"corrected back to natural shares ({shares})"
+
+# %% ../../nbs/30_composition/01_result.ipynb #b2992d2e
 class Composition(Result):
     "What the sets hold and what was left out."
 
@@ -45,6 +62,7 @@ class Composition(Result):
     left_out: dict[str, int]  # why -> rows of the windows that were read
     checks: tuple[Check, ...]
     queue: int  # rows put on the label queue for audit
+    failed: dict[str, str] = {}  # recipe -> why it gave no set
 
     def section(self) -> Section:
         "Show the sets by window and reason, the checks, and what was left out."
@@ -69,6 +87,7 @@ class Composition(Result):
             if rows
             else []
         )
+        tables += self._step_tables()
         if self.checks:
             tables.append(
                 Table(
@@ -102,6 +121,20 @@ class Composition(Result):
             unchecked,
             tuple(tables),
         )
+
+    def _step_tables(self) -> list[Table]:
+        "What each step of each recipe left, and which recipes gave no set."
+        heads = ("recipe", "step", "rows", "effective rows", "probabilities")
+        steps = tuple(
+            (card.name, _spelled(step), f"{step.rows:,}", f"{step.effective:,.0f}", _noted(step))
+            for card in self.sets
+            for step in card.steps
+        )
+        tables = [Table(heads, steps, "What each step left")] if steps else []
+        if self.failed:
+            why = tuple(self.failed.items())
+            tables.append(Table(("recipe", "why there is no set"), why, "Recipes without a set"))
+        return tables
 
     def _lead(self) -> str:
         "The reason, and whether the yardstick is clean."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CATEGORIES', 'WORDS', 'FEWEST', 'BLANK', 'ADDRESSES', 'TRUSTED', 'UNPACKED', 'RATIO', 'features', 'estimator', 'dump',
-           'Model', 'positive', 'fit', 'Predictions', 'predict', 'load', 'trusted_in']
+           'Model', 'positive', 'PriorCorrected', 'fit', 'Predictions', 'predict', 'load', 'trusted_in']
 
 # %% ../../nbs/00_core/13_models.ipynb #33f86692
 import io
@@ -235,6 +235,69 @@ def positive(
     return data.positive
 
 # %% ../../nbs/00_core/13_models.ipynb #275654e4
+class PriorCorrected:
+    "A classifier whose probabilities are brought back to the natural shares of the classes."
+
+    def __init__(
+        self,
+        estimator,  # a fitted classifier
+        ratio: np.ndarray,  # (k,) natural share by the share that it was trained on
+    ):
+        self.estimator, self.ratio = estimator, np.asarray(ratio, float)
+        self.classes_ = estimator.classes_
+        self.feature_names_in_ = estimator.feature_names_in_
+
+    @property
+    def named_steps(self) -> dict:
+        "The parts of the classifier below."
+        return getattr(self.estimator, "named_steps", {})
+
+    def predict_proba(
+        self,
+        table: pd.DataFrame,  # (n, p)
+    ) -> np.ndarray:  # (n, k)
+        "Return corrected probabilities."
+        odds = self.estimator.predict_proba(table) * self.ratio
+        return odds / odds.sum(axis=1, keepdims=True)
+
+    def predict(
+        self,
+        table: pd.DataFrame,  # (n, p)
+    ) -> np.ndarray:  # (n,)
+        "Return the most likely class."
+        return self.classes_[self.predict_proba(table).argmax(axis=1)]
+
+
+def _weights(rows: pd.DataFrame, estimator) -> dict[str, np.ndarray]:
+    "What to hand to `fit` beside the rows: their weights, where they differ."
+    from sklearn.utils.validation import has_fit_parameter
+
+    if "sample_weight" not in rows or (rows["sample_weight"] == 1).all():
+        return {}
+    weights = rows["sample_weight"].to_numpy("float64")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise ContinualError(
+            "the weights are not all finite and positive", "mend column sample_weight"
+        )
+    name, last = getattr(estimator, "steps", [("", estimator)])[-1]  # a Pipeline hands them on
+    if not has_fit_parameter(last, "sample_weight"):
+        raise ContinualError(
+            f"{type(last).__name__} takes no weights",
+            "use a recipe whose steps do not weight, or another model",
+        )
+    return {f"{name}__sample_weight" if name else "sample_weight": weights}
+
+
+def _corrected(fitted, rows: pd.DataFrame, label: np.ndarray):
+    "Bring probabilities back to natural shares where a recipe changed them."
+    if "label_share" not in rows or rows["label_share"].isna().all():
+        return fitted
+    weights = rows.get("sample_weight", pd.Series(1.0, rows.index)).to_numpy("float64")
+    learned = np.array([weights[label == name].sum() for name in fitted.classes_]) / weights.sum()
+    natural = rows["label_share"].groupby(label).first().loc[list(fitted.classes_)].to_numpy(float)
+    return PriorCorrected(fitted, natural / learned)
+
+# %% ../../nbs/00_core/13_models.ipynb #becf004b
 def fit(
     estimator,  # an unfitted sklearn estimator; it is cloned
     rows: pd.DataFrame,  # rows with `label`; those without a label are left out
@@ -264,7 +327,8 @@ def fit(
     table[void] = 0.0  # a number that is never there says nothing; binning needs a value
     try:
         with threadpool_limits(1):
-            return Model.of(clone(estimator).fit(table, label))
+            fitted = clone(estimator).fit(table, label, **_weights(rows, estimator))
+            return Model.of(_corrected(fitted, rows, label))
     except ValueError as error:
         reason = re.sub(r"\s+", " ", str(error))[:200]
         raise ContinualError(
@@ -379,6 +443,9 @@ TRUSTED = frozenset(
 )  # exact names, beside scikit-learn's public estimators and numpy's ufuncs, which skops lists
 
 # %% ../../nbs/00_core/13_models.ipynb #e655c861
+_CORRECTED = (
+    f"{PriorCorrected.__module__}.{PriorCorrected.__qualname__}"  # our own: holds data only
+)
 UNPACKED = 256 * 1024**2  # bytes that every archive may unpack to
 RATIO = 20  # times its own size that a larger one may unpack to
 
@@ -509,6 +576,12 @@ def _checked_load(content: bytes, trusted: tuple[str, ...]) -> tuple[list[str], 
     present, schema = _with_present_names(content)
     calls = _foreign_calls(schema, trusted)
     strange = skops.io.get_untrusted_types(data=present)
-    passed = {*TRUSTED, *trusted, _CHECK, "functools.partial"}  # these two by their pair: above
+    passed = {
+        *TRUSTED,
+        *trusted,
+        _CHECK,
+        "functools.partial",
+        _CORRECTED,
+    }  # these two by their pair: above
     foreign = sorted(calls | (set(strange) - passed))
     return foreign, None if foreign else skops.io.loads(present, trusted=strange)

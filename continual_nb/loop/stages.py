@@ -291,6 +291,8 @@ def compose(project: Project, out: Path) -> str:
     write_parquet(out / "evaluation.parquet", made.evaluation)
     write_parquet(out / "queue.parquet", made.queue)
     write_parquet(out / "outliers.parquet", made.outliers)
+    if made.reasons is not None:
+        write_parquet(out / "reasons.parquet", made.reasons)
     if made.reference is not None:
         made.reference.write(out)
     return made.composition.answer

@@ -10,6 +10,7 @@ import json
 
 from .project import Project
 from .lifecycle import stale_stages
+from ..core.earlier import read_params
 from ..core.params import read_yaml
 
 # %% ../../nbs/85_loop/14_status.ipynb #206b0100
@@ -74,4 +75,7 @@ def status(project: Project) -> tuple[dict, int]:
         "labels_asked": asked,
         "next": step,
     }
+    said += [
+        f"hint       {hint}" for hint in read_params(read_yaml(project.path("params.yaml")))[1]
+    ]
     return {**answer, "said": [*said, f"next: {step}"]}, code

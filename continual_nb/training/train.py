@@ -52,7 +52,8 @@ def _card(recipe: str, rows: pd.DataFrame, model: Model, data: Data, train: Trai
 # %% ../../nbs/40_training/02_train.ipynb #aea9d636
 def _rows_key(rows: pd.DataFrame, data: Data) -> str:
     "Hash the labelled rows; equal sets have equal keys, whatever their order."
-    seen = rows.loc[rows["label"].notna(), ["event_id", "label", *data.features]]
+    weighed = [name for name in ("sample_weight", "label_share") if name in rows]
+    seen = rows.loc[rows["label"].notna(), ["event_id", "label", *weighed, *data.features]]
     return sha256(np.sort(pd.util.hash_pandas_object(seen, index=False).to_numpy()).tobytes())
 
 # %% ../../nbs/40_training/02_train.ipynb #534cfd4b

@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check kills showcase export clean-notebooks demo-again
+.PHONY: help install run test check docs kills showcase export clean-notebooks demo-again
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -35,6 +35,10 @@ check: install  ## the large runs: a year of flights, five other projects, polic
 	@! command -v java >/dev/null || python -c 'import pyspark' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,spark]'
 	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks --ignore checks/test_kills.py
 
+docs: install  ## the site of notebooks and docstrings, in _docs/; needs no network
+	@python -m sphinx -q -W --keep-going -c docs . _docs
+	@echo "site to open: $(CURDIR)/_docs/index.html"
+
 kills: install  ## kill a run in every stage, many times over (long)
 	@python -m pytest -q -p no:cacheprovider checks/test_kills.py
 
@@ -42,7 +46,7 @@ showcase: install  ## a year of flights, its pages committed in reports/ and the
 	@python benchmarks/showcase.py
 
 export: install  ## notebooks -> package, and the root project's code hashes
-	@ruff format -q nbs tests checks benchmarks && nbdev_clean && nbdev_export && python -c "from pathlib import Path; from continual_nb.loop.sync import sync; print(*sync(Path()), sep=chr(10))" && continual refresh
+	@ruff format -q nbs tests checks benchmarks docs && nbdev_clean && nbdev_export && python -c "from pathlib import Path; from continual_nb.loop.sync import sync; print(*sync(Path()), sep=chr(10))" && continual refresh
 
 demo-again:  ## throw demo/ away, so that the next `make run` begins anew
 	rm -rf demo

@@ -17,9 +17,10 @@ run_notebook.__test__ = False
 @pytest.mark.parametrize(
     "notebook", NOTEBOOKS, ids=lambda path: path.relative_to(ROOT / "nbs").as_posix()
 )
-def test_notebook(notebook, monkeypatch):
+def test_notebook(notebook, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
-    before = dict(os.environ)  # a notebook runs in this process, and some say who they are to Git
+    before = dict(os.environ)  # a notebook runs in this process
+    os.environ |= {"DVC_NO_ANALYTICS": "true", "DVC_SITE_CACHE_DIR": str(tmp_path)}
     try:
         passed, _ = run_notebook(notebook, skip_flags=["notest"], basepath=get_config().config_path)
     finally:

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FLIGHTS', 'EVERY', 'FEW', 'OURS', 'TEMPLATES', 'template', 'kind_of', 'tells_the_window', 'guessed_cadence',
            'guessed_task', 'sizes', 'Said', 'told', 'Source', 'read', 'find_id', 'find_label', 'find_delay',
-           'find_answers', 'find_features', 'find_windows', 'guess', 'filled', 'create', 'name_in', 'slug', 'placed',
-           'first_iteration']
+           'find_answers', 'find_features', 'find_windows', 'guess', 'filled', 'name_in', 'slug', 'placed',
+           'first_iteration', 'create']
 
 # %% ../../nbs/85_loop/13_init.ipynb #f0291b1f
 import difflib
@@ -276,6 +276,25 @@ def told(lines: list[Said]) -> list[str]:
         for line in lines
     ]
 
+# %% ../../nbs/85_loop/13_init.ipynb #07d42b21
+def _written(written: str | None) -> str:
+    units = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+    return (
+        f"counted in {units[written]} since 1970"
+        if written in units
+        else f"written as {written}"
+        if written
+        else "as it is"
+    )
+
+# %% ../../nbs/85_loop/13_init.ipynb #b116b128
+def _zone(column, data: dict) -> str:
+    if data.get("time_format") in ("s", "ms", "us", "ns"):
+        return "UTC"
+    if getattr(column.dtype, "tz", None):
+        return f"days end at midnight in {data.get('timezone', 'UTC')}"
+    return f"times without a zone are read as {data.get('timezone', 'UTC')}"
+
 # %% ../../nbs/85_loop/13_init.ipynb #31c5fc0a
 @dataclass(frozen=True)
 class Source:
@@ -326,25 +345,6 @@ def read(source: str, root: Path, **roles: Any) -> Source:
         "data.time_format, data.timezone",
     )
     return made
-
-# %% ../../nbs/85_loop/13_init.ipynb #07d42b21
-def _written(written: str | None) -> str:
-    units = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-    return (
-        f"counted in {units[written]} since 1970"
-        if written in units
-        else f"written as {written}"
-        if written
-        else "as it is"
-    )
-
-# %% ../../nbs/85_loop/13_init.ipynb #b116b128
-def _zone(column, data: dict) -> str:
-    if data.get("time_format") in ("s", "ms", "us", "ns"):
-        return "UTC"
-    if getattr(column.dtype, "tz", None):
-        return f"days end at midnight in {data.get('timezone', 'UTC')}"
-    return f"times without a zone are read as {data.get('timezone', 'UTC')}"
 
 # %% ../../nbs/85_loop/13_init.ipynb #f5b7aa77
 def find_id(source: Source) -> None:
@@ -740,49 +740,6 @@ def filled(text: str, params: Params) -> str:
         text = text.replace(word, value)
     return text
 
-# %% ../../nbs/85_loop/13_init.ipynb #019fbd53
-def create(
-    folder: Path,
-    params: Params,
-    champion: Path | None = None,  # file of the deployed model
-) -> Project:
-    "Write a complete project and open its first iteration; Git and DVC are initialised."
-    from continual_nb.decisions.signoff import Decision
-    from continual_nb.policy.result import Steer
-
-    _free(folder)
-    delivery = read_delivery(params.data, folder)
-    begin = first_iteration(
-        params, delivery
-    )  # a source, a window or a model that does not fit stops here, with nothing written
-    state = first_state(params, begin, delivery, champion)
-    folder.mkdir(parents=True, exist_ok=True)
-    project = Project(folder.resolve())
-    params = params.model_copy(update={"project": name_in(project, params.project)})
-    write_bytes(folder / "params.yaml", render(params))
-    for name, place in TEMPLATES.items():
-        if not (folder / place).exists():
-            write_bytes(folder / place, filled(template(name), params))
-    write_bytes(folder / "expectations.yaml", first_suite(params, delivery))
-    _ignore(folder, params)
-    subdir = _git_and_dvc(project)
-    initial_state(project, state)
-    if params.data.answered_by:
-        own_copy(params.data.answered_by, folder)
-    listen(project)
-    write_code(project)
-    write_bytes(folder / "data/decision.yaml", decision_yaml(Decision()))
-    write_bytes(folder / "data/steer.yaml", steer_yaml(Steer()))
-    write_bytes(folder / "data/iteration.yaml", begin.to_yaml())
-    ours = [
-        path.relative_to(folder).as_posix() for place in OURS for path in sorted(folder.glob(place))
-    ]  # what else lies in the folder is the user's
-    project.git("add", "-A", "--", *ours)
-    project.git(
-        "commit", "-q", "--no-verify", "-m", f"Begin the project {params.project}", "--", *ours
-    )
-    return project
-
 # %% ../../nbs/85_loop/13_init.ipynb #c24bb8e9
 def _free(folder: Path) -> None:
     "Refuse a folder that holds a project, or a pipeline of its own."
@@ -884,3 +841,46 @@ def _git_and_dvc(project: Project) -> bool:
         project.dvc("config", "core.autostage", "false")
         project.dvc("config", "core.check_update", "false")
     return inside
+
+# %% ../../nbs/85_loop/13_init.ipynb #019fbd53
+def create(
+    folder: Path,
+    params: Params,
+    champion: Path | None = None,  # file of the deployed model
+) -> Project:
+    "Write a complete project and open its first iteration; Git and DVC are initialised."
+    from continual_nb.decisions.signoff import Decision
+    from continual_nb.policy.result import Steer
+
+    _free(folder)
+    delivery = read_delivery(params.data, folder)
+    begin = first_iteration(
+        params, delivery
+    )  # a source, a window or a model that does not fit stops here, with nothing written
+    state = first_state(params, begin, delivery, champion)
+    folder.mkdir(parents=True, exist_ok=True)
+    project = Project(folder.resolve())
+    params = params.model_copy(update={"project": name_in(project, params.project)})
+    write_bytes(folder / "params.yaml", render(params))
+    for name, place in TEMPLATES.items():
+        if not (folder / place).exists():
+            write_bytes(folder / place, filled(template(name), params))
+    write_bytes(folder / "expectations.yaml", first_suite(params, delivery))
+    _ignore(folder, params)
+    subdir = _git_and_dvc(project)
+    initial_state(project, state)
+    if params.data.answered_by:
+        own_copy(params.data.answered_by, folder)
+    listen(project)
+    write_code(project)
+    write_bytes(folder / "data/decision.yaml", decision_yaml(Decision()))
+    write_bytes(folder / "data/steer.yaml", steer_yaml(Steer()))
+    write_bytes(folder / "data/iteration.yaml", begin.to_yaml())
+    ours = [
+        path.relative_to(folder).as_posix() for place in OURS for path in sorted(folder.glob(place))
+    ]  # what else lies in the folder is the user's
+    project.git("add", "-A", "--", *ours)
+    project.git(
+        "commit", "-q", "--no-verify", "-m", f"Begin the project {params.project}", "--", *ours
+    )
+    return project

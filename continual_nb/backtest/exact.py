@@ -97,7 +97,7 @@ def run_iteration(
     monitoring = run_monitoring(params, moment, state, store, ingested)
     proposal = decide(params.decide, monitoring, state, steer)
     champion = state.champion()
-    composed = compose_for(params, moment, store, ingested, proposal, champion, state.reference)
+    composed = compose_for(params, moment, store, ingested, proposal, state)
     types = params.train.trusted_types
     frozen = (
         load(state.models[champion.hash], champion.hash, types)
@@ -112,9 +112,7 @@ def run_iteration(
         champion=frozen,
     )
     content = {hash_: model.content for hash_, model in models.items()}
-    evaluation = run_evaluation(
-        params, moment, state, composed.composition, composed.evaluation, training, content
-    )
+    evaluation = run_evaluation(params, moment, state, composed, training, content)
     evidence = {
         type(part).file: sha256(part.to_file())
         for part in (monitoring, proposal, composed.composition, training, evaluation)

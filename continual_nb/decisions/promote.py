@@ -15,7 +15,7 @@ from ..core.ingest import Ingested
 from ..core.ledger import append
 from ..core.metrics import Score
 from ..core.params import Decide, Params, Promote
-from ..core.state import Champion, Rival, State
+from ..core.state import Cell, Champion, Rival, State
 from ..core.windows import AsOf
 from .signoff import AUTOMATIC, Decision, moved, verified
 from .recommend import Recommendation, automatic, model_names, recommend
@@ -295,9 +295,17 @@ def _bookkeeping(state, moment, ingested, monitoring, evaluation, champion, chan
         partitions=(*state.partitions, ingested.partition),
         scores=(*state.scores, *scores),
         memory=monitoring.memory,
+        matrix=_matrix(state.matrix, evaluation, kept),
     )
 
-# %% ../../nbs/60_decisions/08_promote.ipynb #d0838530
+# %% ../../nbs/60_decisions/08_promote.ipynb #fc0710f1
+def _matrix(cells, evaluation: Evaluation, kept: set) -> tuple[Cell, ...]:
+    "Add this iteration's cells of the models that are kept; a cell that is scored again is replaced."
+    fresh = [c for c in (evaluation.recall.cells if evaluation.recall else ()) if c.model in kept]
+    again = {(c.model, c.window) for c in fresh}
+    return (*(c for c in cells if (c.model, c.window) not in again), *fresh)
+
+
 def _with_champion(after, moment, hash_, training, evaluation, models, reference) -> State:
     "Put a promoted challenger in place, with the reference on which it was accepted."
     card: Card = next(c for c in training.challengers if c.hash == hash_)

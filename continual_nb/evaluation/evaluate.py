@@ -6,17 +6,18 @@
 __all__ = ['evaluate', 'run_evaluation']
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #3bf17277
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from ..composition.result import Composition
+from ..composition.result import Composed
 from ..core.files import ContinualError, number
 from ..core.metrics import Score, measure
-from ..core.models import Model, Predictions, predict
+from ..core.models import Model, Predictions, load, predict
 from ..core.params import Data, Evaluate, Monitor, Params
 from ..core.state import State
 from ..core.windows import AsOf
+from .forgetting import Past, Recall, Placement, column, recall, row
 from .paired import Comparison, compare
 from continual_nb.evaluation.gates import (
     GateResult,
@@ -230,17 +231,12 @@ def run_evaluation(
     params: Params,
     moment: AsOf,
     state: State,  # as it came in
-    composition: Composition,
-    rows: pd.DataFrame,  # the evaluation set
+    composed: Composed,  # its evaluation set, and rows of windows evaluated before
     training: Training,
     challengers: Mapping[str, bytes],  # hash -> bytes
 ) -> Evaluation:
     "Evaluate the models of an iteration."
-    from continual_nb.core.models import load
-
-    trusted = params.train.trusted_types
-    known = lambda hash_: load(state.models[hash_], hash_, trusted)
-    leak = next((check for check in composition.checks if check.verdict == "fail"), None)
+    leak = next((c for c in composed.composition.checks if c.verdict == "fail"), None)
     why = (
         f"The sets leak: {leak.name}, {leak.sentence}."
         if leak
@@ -248,19 +244,54 @@ def run_evaluation(
         if challengers
         else training.reason
     )
-    return evaluate(
+    known = _loader(params, state.models)
+    fresh = {} if leak else {hash_: _loader(params, challengers)(hash_) for hash_ in challengers}
+    found = evaluate(
         params.data,
         params.evaluate,
         params.monitor,
-        rows=rows,
+        rows=composed.evaluation,
         iteration=moment.number,
         as_of=moment.as_of,
         champion=known(state.card.champion) if state.card.champion else None,
         ghosts={hash_: known(hash_) for hash_ in state.ghosts()},
         training=training,
-        challengers={}
-        if leak
-        else {hash_: load(content, hash_, trusted) for hash_, content in challengers.items()},
+        challengers=fresh,
         skip=why,
-        profiled=composition.answer == "reference only",
+        profiled=composed.composition.answer == "reference only",
     )
+    return found.model_copy(
+        update={"recall": _recall(params, state, composed, training, found, fresh)}
+    )
+
+
+def _loader(params: Params, models: Mapping[str, bytes]) -> Callable[[str], Model]:
+    "Return what loads a model by its hash."
+    return lambda hash_: load(models[hash_], hash_, params.train.trusted_types)
+
+
+def _recall(
+    params: Params,
+    state: State,
+    composed: Composed,
+    training: Training,
+    found: Evaluation,
+    fresh: Mapping[str, Model],
+) -> Recall | None:
+    "Fill this iteration's row and column of the matrix of models and windows."
+    labelled = composed.evaluation[composed.evaluation["label"].notna().to_numpy()]
+    if labelled.empty:
+        return None
+    kept = {found.candidate, *(c.hash for c in state.card.champions)}
+    cells = column(tuple(s for s in found.scores if s.model in kept), labelled)
+    card = next((c for c in training.challengers if c.hash == found.candidate), None)
+    if card is not None and len(composed.recall):
+        known = _loader(params, state.models)
+        others = {
+            cell.model: known(cell.model) for cell in state.matrix if cell.model in state.models
+        }
+        past = Past(card.windows, composed.recall, state.matrix)
+        now, sure = found.scores[0].iteration, params.evaluate.confidence
+        cells += row(params.data, fresh[card.hash], past, others, now, sure)
+    model = found.candidate or state.card.champion
+    return recall(state, cells, Placement(found.window, model) if model else None)

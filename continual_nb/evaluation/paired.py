@@ -85,7 +85,7 @@ class McNemar(NamedTuple):
     exact: float
     mid_p: float
 
-
+# %% ../../nbs/50_evaluation/01_paired.ipynb #11972ed6
 def mcnemar(
     lost: int,  # events that only the first model has right
     won: int,  # events that only the second model has right
@@ -162,7 +162,7 @@ def _interval_of_area(
     half = float(stdtrit(groups - 1, 0.5 + confidence / 2)) * se
     return Interval(mean, mean - half, mean + half, se, groups - 1)
 
-
+# %% ../../nbs/50_evaluation/01_paired.ipynb #6f2488cb
 def _members(n: int, clusters: np.ndarray | None) -> tuple[np.ndarray, int]:
     "Number the clusters from 0; few clusters, or none, leave every row by itself."
     if clusters is not None:

@@ -282,8 +282,7 @@ def compose(project: Project, out: Path) -> str:
         store,
         ingested,
         Proposal.read(project.path("data/work/decide")),
-        state.champion(),
-        state.reference,
+        state,
     )
     made.composition.write(out)
     for name, part in made.sets.items():
@@ -293,6 +292,8 @@ def compose(project: Project, out: Path) -> str:
     write_parquet(out / "outliers.parquet", made.outliers)
     if made.reasons is not None:
         write_parquet(out / "reasons.parquet", made.reasons)
+    if len(made.recall):
+        write_parquet(out / "recall.parquet", made.recall)
     if made.reference is not None:
         made.reference.write(out)
     return made.composition.answer
@@ -336,24 +337,33 @@ def _challengers(project: Project) -> dict[str, bytes]:
     }
 
 # %% ../../nbs/85_loop/11_stages.ipynb #4e65d782
+def _composed(project: Project):
+    "Read the sets that the evaluation needs."
+    import pandas as pd
+
+    from continual_nb.composition.result import Composed, Composition
+
+    folder = project.path("data/work/compose")
+    earlier = folder / "recall.parquet"
+    return Composed(
+        Composition.read(folder),
+        evaluation=read_parquet(folder / "evaluation.parquet"),
+        recall=read_parquet(earlier) if earlier.exists() else pd.DataFrame(),
+    )
+
+
 def evaluate(project: Project, out: Path) -> str:
     "Compare challengers, champion and replaced champions on the evaluation set."
-    from continual_nb.composition.result import Composition
     from continual_nb.evaluation.evaluate import run_evaluation
     from continual_nb.training.cards import Training
 
     iteration = project.iteration()
-    state, composition = (
-        _state(project, iteration),
-        Composition.read(project.path("data/work/compose")),
-    )
-    rows = read_parquet(project.path("data/work/compose/evaluation.parquet"))
+    state = _state(project, iteration)
     evaluation = run_evaluation(
         project.params(),
         moment_of(project, iteration),
         state,
-        composition,
-        rows,
+        _composed(project),
         Training.read(project.path("data/work/train")),
         _challengers(project),
     )

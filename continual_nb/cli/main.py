@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'THREADS', 'Commands', 'fail', 'cli', 'command', 'init', 'run', 'open_', 'steer', 'sign', 'feedback', 'seal',
-           'next_', 'expect', 'expect_list', 'expect_accept', 'expect_check', 'labels', 'predict', 'export', 'status',
-           'verify', 'refresh', 'schema', 'backtest', 'ledger', 'compare', 'certificate', 'verdict', 'stage', 'main',
-           'notify', 'turn_', 'schedule']
+           'next_', 'expect', 'expect_list', 'expect_accept', 'expect_check', 'labels', 'why', 'diff', 'forget',
+           'predict', 'export', 'status', 'verify', 'refresh', 'schema', 'backtest', 'ledger', 'compare', 'certificate',
+           'verdict', 'stage', 'main', 'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/01_main.ipynb #823a7768
 import json
@@ -504,6 +504,68 @@ def labels(project):
         if len(asked)
         else ["nothing is asked: every event has its label, or is too young"],
     }, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #0629a13b
+@cli.command()
+@click.argument("row")
+@click.option("--in", "iteration", metavar="ITERATION", help="3, 003-2013-03 or 2013-03.")
+@command(changes=False)
+def why(
+    project,  # where to look
+    row,  # event id
+    iteration,  # number or name; None: the open one
+):
+    "Say why a row is in a training set or not: the step that admitted or refused it."
+    from continual_nb.loop.rows import explain_row
+
+    found = explain_row(project, row, iteration)
+    return {**found.to_dict(), "said": found.lines()}, 0
+
+
+@cli.command()
+@click.argument("first", metavar="ITERATION[:RECIPE]")
+@click.argument("second", metavar="ITERATION[:RECIPE]")
+@command(changes=False)
+def diff(
+    project,  # where to look
+    first,  # ITERATION, or ITERATION:RECIPE
+    second,  # the same
+):
+    "Compare two composed sets by row, by slice and by column."
+    from continual_nb.loop.rows import diff_iterations
+
+    found = diff_iterations(project, first, second)
+    return {**found.to_dict(), "said": found.lines()}, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #ba883c88
+@cli.command()
+@click.argument("rows", metavar="ROW", nargs=-1, required=True)
+@click.option("--by", default="", help="Who asks for it.")
+@click.option("--reason", default="", help="Why.")
+@click.option("--dry-run", is_flag=True, help="Only list what the rows have reached.")
+@command()
+def forget(
+    project,  # whose rows
+    rows,  # event ids
+    by,  # who asks
+    reason,  # why
+    dry_run,  # list only
+):
+    """List every set, model, queue and page that rows have reached, and leave the rows out from
+    the next iteration on.
+
+    What is sealed stays as it was signed; the list of forgotten rows is data/forgotten.jsonl.
+    """
+    from continual_nb.loop.forget import forget_rows
+    from continual_nb.loop.rows import trace
+
+    new = () if dry_run else forget_rows(project, rows, by, reason)
+    traces = [trace(project, row) for row in rows]
+    said = [line for found in traces for line in found.lines()]
+    if not dry_run:
+        said.append(f"{len(new)} of {len(rows)} rows are new in data/forgotten.jsonl")
+        said.append("next: `continual open`, after the seal; it leaves them out")
+    return {"forgotten": new, "reached": [found.to_dict() for found in traces], "said": said}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #0842a9ea
 @cli.command()

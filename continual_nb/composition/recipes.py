@@ -36,7 +36,7 @@ class StepCard(Result):
     effective: float  # rows of equal weight that would tell as much
     shares: dict[str, float] = {}  # label -> share before this step, where it changed the shares
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #9c6ffdc8
 @dataclass(frozen=True)
 class Taken:
     "The rows that a recipe admits, and why it refuses the others."
@@ -45,7 +45,7 @@ class Taken:
     refused: pd.DataFrame  # event_id, reason: the step and what it did not find
     steps: tuple[StepCard, ...]
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #c55f69b1
 def recipe_hash(
     steps: tuple[Step, ...],  # of one recipe
 ) -> str:  # 12 hex digits
@@ -69,7 +69,7 @@ def _places(given: pd.DataFrame, answer: pd.DataFrame, step: str) -> np.ndarray:
         )
     return at
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #f0ceb9aa
 def _check_weights(weights: np.ndarray, step: str) -> None:
     "Name weights that no training can use."
     wrong = {
@@ -116,7 +116,7 @@ def _named(before: np.ndarray, after: np.ndarray, step: str) -> np.ndarray:
     spelled = np.array([f"{step}: {word}" for word in words], dtype=object)[code]
     return np.where(after == before, before, spelled)
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #4964ab6b
 def _ask(
     sampler: Callable, rows: pd.DataFrame, context: Context, step: Step, twice: bool
 ) -> pd.DataFrame:
@@ -137,7 +137,7 @@ def _ask(
         )
     return answer
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #96fe98b2
 def _shares(rows: pd.DataFrame) -> dict[str, float]:
     "How frequent each label is, by weight."
     total = rows["sample_weight"].groupby(rows["label"].astype("str").to_numpy()).sum()
@@ -148,7 +148,7 @@ def _with_label_share(rows: pd.DataFrame, shares: dict[str, float]) -> pd.DataFr
     "Write beside each row how frequent its label was before a step changed that."
     return rows.assign(label_share=rows["label"].astype("str").map(shares).astype("float64"))
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #a4a7e2e4
 def take_steps(
     steps: tuple[Step, ...],  # of one recipe, from first to last
     rows: pd.DataFrame,  # that may be learned from, in order of time
@@ -178,7 +178,7 @@ def take_steps(
     now = _with_label_share(now, natural) if natural else now
     return Taken(now, pd.concat(refused, ignore_index=True), tuple(cards))
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #6796c1ec
 def _card_of(step: Step, rows: pd.DataFrame, shares: dict[str, float]) -> StepCard:
     "Describe what a step left."
     return StepCard(
@@ -199,7 +199,7 @@ def eligible_rows(
     ends = min(until, mature_before)
     return rows[(rows["label"].notna() & (rows["event_time"] < ends)).to_numpy()]
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #785d07b6
 def now_of(
     rows: pd.DataFrame,  # rows as of now
     kept: pd.DataFrame,  # the rows kept for evaluation

@@ -52,7 +52,7 @@ def _is_newest(
     newest = set(rows["window"].drop_duplicates().iloc[-windows:])
     return rows["window"].isin(newest).to_numpy(dtype=bool, copy=True)
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #d1d1f1ee
 def all_rows(
     rows: pd.DataFrame,  # what earlier steps left
     context: Context,  # what else is known
@@ -60,7 +60,7 @@ def all_rows(
     "Admit every row."
     return rows.assign(reason=np.where(_is_newest(rows, 1), "new", "history"))
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #e4023aeb
 def last_windows(
     rows: pd.DataFrame,  # what earlier steps left
     context: Context,  # what else is known
@@ -98,7 +98,7 @@ def decay(
     age = len(names) - 1 - code
     return rows.assign(sample_weight=rows["sample_weight"] * 0.5 ** (age / half_life))
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #e2815fc5
 def replay_rows(
     given: pd.DataFrame,  # what earlier steps left
     context: Context,  # what else is known
@@ -136,12 +136,12 @@ def effective_size(
     total = float(np.sum(weights))
     return total**2 / float(np.sum(np.square(weights))) if total > 0 else 0.0
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #589103a6
 def _spread(frame: pd.DataFrame, most: int) -> pd.DataFrame:
     "Some rows, evenly spread over time."
     return frame.iloc[:: max(-(-len(frame) // most), 1)]
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #03234e91
 def density_ratio(
     data: Data,  # names and kinds of the columns
     before: pd.DataFrame,  # n rows with features
@@ -198,7 +198,7 @@ def _groups(
     why = "has no classes" if by == "label" else "is no categorical column"
     raise ContinualError(f"{step}: by: {by!r} {why}", hint)
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #035ea93e
 def balance(
     rows: pd.DataFrame,  # what earlier steps left
     context: Context,  # what else is known
@@ -222,7 +222,7 @@ def _first_of_each(
     rank[order] = pd.Series(code[order]).groupby(code[order]).cumcount().to_numpy()
     return rank < most[code]
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #503a7fe5
 def group_cap(
     given: pd.DataFrame,  # what earlier steps left
     context: Context,  # what else is known
@@ -233,7 +233,7 @@ def group_cap(
     code, names = pd.factorize(_groups(given, context.data, by, "group_cap"))
     return given[_first_of_each(given, context, code, np.full(len(names), rows), "groupcap")]
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #c5e56a1c
 def quota(
     given: pd.DataFrame,  # what earlier steps left
     context: Context,  # what else is known
@@ -260,7 +260,7 @@ def _coarse(values: np.ndarray, digits: int) -> np.ndarray:
     scale = 10.0 ** (digits - 1 - np.where(np.isfinite(size), size, 0))
     return np.round(values * scale) / scale + 0.0  # no negative zero
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #ab826b6b
 def likeness_key(
     rows: pd.DataFrame,  # with features
     data: Data,  # names and kinds of the columns
@@ -275,7 +275,7 @@ def likeness_key(
         table[name] = words.str.strip()
     return pd.util.hash_pandas_object(table, index=False).to_numpy()
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #2976775d
 def near_duplicates(
     rows: pd.DataFrame,  # what earlier steps left
     context: Context,  # what else is known
@@ -297,7 +297,7 @@ def undersample(
     most = max(int(round(ratio * np.bincount(code, minlength=len(names)).min())), 1)
     return rows[_first_of_each(rows, context, code, np.full(len(names), most), "under")]
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #2b8d873a
 def oversample(
     rows: pd.DataFrame,  # what earlier steps left
     context: Context,  # what else is known
@@ -344,7 +344,7 @@ def smote(
     made, of = maker.fit_resample(table, label)
     return pd.concat([rows, _made_up(rows, made.iloc[len(rows) :], of[len(rows) :])])
 
-
+# %% ../../nbs/30_composition/00_samplers.ipynb #85a5a019
 def _made_up(rows: pd.DataFrame, made: pd.DataFrame, label: np.ndarray) -> pd.DataFrame:
     "Give made-up rows an id, the time of the newest row of their class, and a reason."
     newest = rows.drop_duplicates("label", keep="last").set_index("label", drop=False)

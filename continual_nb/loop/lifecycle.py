@@ -19,6 +19,7 @@ from pathlib import Path
 
 from .code import STAGES, code_yaml, package_files, stage_hashes, zipped
 from .feedback import listen
+from .forget import forgotten_ids
 from continual_nb.loop.project import (
     EVIDENCE,
     Iteration,
@@ -133,7 +134,9 @@ def next_iteration(
     number = now.number + 1 if sealed else now.number
     previous = f"{project.tags}{now.name}" if sealed else now.previous
     if urgent:
-        return Iteration(number, None, None, None, now.as_of, previous, now.edges)
+        return Iteration(
+            number, None, None, None, now.as_of, previous, now.edges, forgotten_ids(project)
+        )
     cadence = _grown(project, params, now, delivery)
     opened = [
         tag.split("-", 1)[1]
@@ -162,6 +165,7 @@ def next_iteration(
         as_of,
         previous,
         tuple(edge.isoformat() for edge in cadence.edges),
+        forgotten_ids(project),
     )
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #46fb42dd
@@ -527,6 +531,7 @@ TRACKED = (
     "data/.gitignore",
     "data/code.zip",
     "data/feedback.jsonl",
+    "data/forgotten.jsonl",
     "data/state/*.dvc",
     "data/state/.gitignore",
 )  # what people keep beside these is theirs
@@ -665,7 +670,7 @@ def _unlock_git(project: Project) -> None:
 def recover(project: Project) -> str | None:
     "Finish an `open` or `seal` that was killed; says what it finished."
     if content := noted(project, "open"):
-        open_iteration(project, Iteration(**{**content, "edges": tuple(content["edges"])}))
+        open_iteration(project, Iteration(**content))
         return f"finished opening iteration {project.iteration().name}, which had been interrupted"
     if content := noted(project, "seal"):
         iteration = project.iteration()

@@ -49,6 +49,11 @@ class Iteration:
     as_of: str
     previous: str | None = None  # tag of the iteration before
     edges: tuple[str, ...] = ()  # rows windows: starts so far, and the end of the last
+    forgotten: tuple[str, ...] = ()  # events that this iteration leaves out (see loop.forget)
+
+    def __post_init__(self):
+        for name in ("edges", "forgotten"):  # lists where they come from a file
+            object.__setattr__(self, name, tuple(getattr(self, name) or ()))
 
     @property
     def name(self) -> str:
@@ -63,7 +68,10 @@ class Iteration:
             f"{key}: {quoted(getattr(self, key))}"
             for key in ("number", "window", "start", "end", "as_of", "previous")
         ]
-        return "\n".join([*lines, f"edges: [{', '.join(map(json.dumps, self.edges))}]"]) + "\n"
+        lines.append(f"edges: [{', '.join(map(json.dumps, self.edges))}]")
+        if self.forgotten:
+            lines.append(f"forgotten: [{', '.join(map(json.dumps, self.forgotten))}]")
+        return "\n".join(lines) + "\n"
 
 # %% ../../nbs/85_loop/03_project.ipynb #ba12c0de
 def progress_bar(total: int, unit: str):
@@ -178,7 +186,7 @@ class Project:
     def iteration(self) -> Iteration:
         "Read data/iteration.yaml."
         content = read_yaml(self.path("data/iteration.yaml"))
-        return Iteration(**{**content, "edges": tuple(content.get("edges") or ())})
+        return Iteration(**content)
 
     def check(self) -> None:
         """Read the small files that people edit; a broken one is named before anything else looks

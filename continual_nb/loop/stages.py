@@ -8,6 +8,7 @@ __all__ = ['OUTPUTS', 'SHELL_NAMES', 'moment_of', 'history', 'snapshot', 'take_s
 
 # %% ../../nbs/85_loop/11_stages.ipynb #928dc43b
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -96,7 +97,22 @@ def history(project: Project, iteration: Iteration):
     from continual_nb.core.ingest import Ingested
 
     state, ingested = _state(project, iteration), Ingested.read(project.path("data/work/ingest"))
-    return state, ingested, _store(project, state.partitions, ingested.partition)
+    store = _store(project, state.partitions, ingested.partition)
+    return state, ingested, _without(store, iteration.forgotten)
+
+
+def _without(store, forgotten: tuple[str, ...]):
+    "The same history without the events that are to be forgotten."
+    if not forgotten:
+        return store
+
+    def load(partition, file, columns):
+        needed = None if columns is None else list(dict.fromkeys([*columns, "event_id"]))
+        frame = store.load(partition, file, needed)
+        rest = frame[~frame["event_id"].isin(set(forgotten)).to_numpy()].reset_index(drop=True)
+        return rest if columns is None else rest[columns]
+
+    return dataclasses.replace(store, load=load)
 
 # %% ../../nbs/85_loop/11_stages.ipynb #899cda9e
 def snapshot(project: Project, out: Path) -> str | None:

@@ -733,6 +733,8 @@ def ledger(project, propose):
     "--prediction",
     help="Column: what was predicted; a class, a number, or the probability of the later class.",
 )
+@click.option("--entity", help="Column: whom or what a row is about, as a user or a machine.")
+@click.option("--time", help="Column: when it happened; rows of one day or hour are alike.")
 @click.option(
     "--slice",
     "slices",
@@ -755,9 +757,7 @@ def ledger(project, propose):
     "--html", "page", type=click.Path(path_type=Path), help="Write the answer as one HTML file."
 )
 @click.pass_context
-def compare(
-    context, reference, current, label, prediction, slices, min_effect, alpha, as_json, page
-):
+def compare(context, reference, current, slices, min_effect, alpha, as_json, page, **columns):
     """Compare two CSV or Parquet files: what is broken, what has changed, where and why. No project
     needed."""
     from continual_nb.core.files import ContinualError, write_bytes
@@ -767,9 +767,7 @@ def compare(
     try:
         given = {"min_effect": min_effect, "alpha": alpha}
         settings = Monitor(**{name: value for name, value in given.items() if value is not None})
-        answer = compare_files(
-            reference, current, settings, label=label, prediction=prediction, slices=slices
-        )
+        answer = compare_files(reference, current, settings, slices=slices, **columns)
         if page:
             write_bytes(page, answer.page())
     except ContinualError as error:

@@ -526,7 +526,7 @@ def explained(
 ) -> list[Incident]:
     """Give every incident its cause, its slice where one explains it, its action and a few rows
     that show it."""
-    from continual_nb.monitoring.diagnosis.causes import MEANS, shift_type
+    from continual_nb.monitoring.diagnosis.causes import MEANS, cause_of_fault, shift_type
 
     moving = [i for i in incidents if i.kind != "quality"]
     law, group, then = None, None, None
@@ -545,9 +545,7 @@ def explained(
     made = []
     for i in incidents:
         cause = i.cause or (
-            "unit change"
-            if "unit change" in i.title
-            else "broken data"
+            cause_of_fault(i.rule)
             if i.kind == "quality"
             else law.cause
             if law is not None

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['EXPECTED', 'SPARSE', 'CHUNKS', 'FLOOR', 'NODES', 'POWER', 'hellinger2', 'pool', 'between_windows', 'Evidence',
-           'compare', 'below', 'p_value', 'holm', 'solve', 'limits', 'ColumnDrift', 'verdict', 'change', 'tested',
-           'compare_columns', 'effects', 'short']
+           'compare', 'below', 'p_value', 'holm', 'solve', 'limits', 'ColumnDrift', 'verdict', 'change', 'widened',
+           'beside_usual', 'tested', 'compare_columns', 'effects', 'short']
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #fad696a9
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from ...core.files import number
 from ...core.params import Monitor
 from ...core.pictures import BLUE, INK, ORANGE, QUIET, axes, picture
 from ...core.results import Picture, Result
-from ..profiles.profile import ColumnProfile, Kind, Role, cell_names
+from ..profiles.profile import HEAVY, ColumnProfile, Kind, Role, cell_names
 
 EXPECTED = 5  # expected rows below which a cell is pooled
 SPARSE = 20  # expected rows below which Pearson's statistic has the last word
@@ -218,7 +218,8 @@ def p_value(
     anyhow = float(1 - below(*at, effect)[0])
     if evidence.lean is None:
         return anyhow
-    leaning = float(1 - below(evidence.lean, 1, math.inf, 1.0, evidence.scale, effect)[0])
+    spread = evidence.df, evidence.dispersion
+    leaning = float(1 - below(evidence.lean, 1, *spread, evidence.scale, effect)[0])
     return min(1.0, 2 * min(anyhow, leaning))
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #3169483d
@@ -381,7 +382,44 @@ def change(
     most = int(np.argmax(np.abs(np.sqrt(then) - np.sqrt(now))))
     return f"{cell_names(profile)[most]}: {then[most]:.1%} of the reference, {now[most]:.1%} now"
 
+# %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #7153c442
+def widened(
+    evidence: Evidence,  # of independent rows
+    profile: ColumnProfile,  # with its design effect
+) -> Evidence:
+    "The same comparison, of rows that depend on each other as the profile says."
+    if profile.design <= 1:
+        return evidence
+    df = min(evidence.df, profile.design_df or math.inf)
+    return replace(evidence, dispersion=max(evidence.dispersion, profile.design), df=df)
+
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #666efe26
+def beside_usual(
+    profile: ColumnProfile,  # the reference
+    window: np.ndarray,  # counts (cells,)
+    monitor: Monitor,  # min_effect, min_rows
+    floor: float,  # as in `tested`
+) -> float | None:  # None where no value is that common
+    "p-value of the values beside one that most rows have."
+    held = profile.table.sum(axis=0)
+    usual = int(np.argmax(held[:-1]))
+    if held[usual] <= HEAVY * held.sum():
+        return None
+    others = np.ones(len(held), bool)
+    others[[usual, -1]] = False
+    ordered = profile.kind != "categorical"
+    found = compare(
+        np.where(others, profile.table, 0),
+        np.where(others, window, 0),
+        ordered,
+        monitor.min_rows,
+        lean=not floor,
+        rest=None if ordered else profile.width - 2,
+    )
+    enough = min(found.rows, found.reference_rows) >= monitor.min_rows
+    return p_value(widened(found, profile), monitor.min_effect, floor) if enough else None
+
+# %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #7005f290
 def tested(
     profile: ColumnProfile,  # the reference
     window: np.ndarray,  # counts (cells,)
@@ -398,8 +436,11 @@ def tested(
         lean=not floor,
         rest=None if ordered else profile.width - 2,
     )
+    evidence = widened(evidence, profile)
     enough = min(evidence.rows, evidence.reference_rows) >= monitor.min_rows
-    return evidence, p_value(evidence, monitor.min_effect, floor) if enough else None
+    p = p_value(evidence, monitor.min_effect, floor) if enough else None
+    beside = beside_usual(profile, window, monitor, floor) if p is not None else None
+    return evidence, p if beside is None else min(1.0, 2 * min(p, beside))
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #f8e3cd38
 def compare_columns(

@@ -5,6 +5,7 @@ __version__ = "0.1.0"
 _HOMES = {  # public name -> module, or module:name where it has another one there
     "Monitor": "monitoring.compare",
     "Params": "core.params",
+    "bench": "interfaces.bench",
     "compare": "monitoring.compare:compare_files",
     "desk": "interfaces.signing",
     "fold": "backtest.exact",

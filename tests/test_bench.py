@@ -1,0 +1,185 @@
+"The bench: ideas tried on the open window, ranked without the gates' rows, kept as a change that the pipeline repeats."
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from continual_nb.backtest.exact import Memory, moments
+from continual_nb.backtest.trials import (
+    LOSS,
+    TODAY,
+    attempt,
+    change_of,
+    earlier,
+    edited,
+    past_losses,
+    standings,
+    with_changes,
+)
+from continual_nb.core.files import ContinualError
+from continual_nb.core.ingest import delivered, ingest, snapshot
+from continual_nb.core.params import Data, Params, Train, Windows
+from continual_nb.interfaces.bench import Bench
+from continual_nb.loop.project import Project
+
+DATA = Data(
+    source="-",
+    time="at",
+    label="y",
+    label_delay="2d",
+    numeric=("x",),
+    categorical=("shop",),
+    slices=("shop",),
+)
+PARAMS = Params(data=DATA, windows=Windows(every="week"), train=Train(model="linear"))
+
+
+def orders(seed: int, weeks: int = 6) -> pd.DataFrame:
+    "Orders every twenty minutes; the relation reverses half way."
+    rng, n = np.random.default_rng(seed), weeks * 504
+    x = rng.normal(size=n)
+    sign = np.where(np.arange(n) < n // 2, 2, -2)
+    return pd.DataFrame(
+        {
+            "at": pd.date_range("2024-01-01", periods=n, freq="20min"),
+            "x": x,
+            "shop": rng.choice(["north", "south"], n),
+            "y": (rng.random(n) < 1 / (1 + np.exp(-sign * x))).astype(int),
+        }
+    )
+
+
+def history(frame: pd.DataFrame):
+    "The last moment and the store of a history that has arrived."
+    memory, partitions, delivery = Memory(), (), delivered(frame, DATA)
+    for moment in moments(PARAMS, delivery):
+        known = memory.store(partitions)
+        arrival = snapshot(delivery, DATA, moment.cadence, known, moment.as_of)
+        partition, frames, _ = ingest(arrival, DATA, PARAMS.ingest, moment)
+        memory.frames[partition.name], partitions = frames, (*partitions, partition)
+    return moment, memory.store(partitions)
+
+
+@pytest.fixture(scope="module")
+def past():
+    return history(orders(101))
+
+
+def test_a_recipe_that_forgets_wins_after_a_reversal_and_the_same_twice_never(past):
+    moment, store = past
+    newest = with_changes(PARAMS, {"compose": {"recipes": {"newest": {"windows": 1}}}})
+    losses = {TODAY: past_losses(PARAMS, moment, store, 2, None)}
+    losses["newest"] = past_losses(newest, moment, store, 2, None)
+    ranked = standings(DATA, losses)
+    assert ranked[0].trial == "newest" and ranked[0].over_today.low > 0
+    same = standings(DATA, {TODAY: losses[TODAY], "again": losses[TODAY]})
+    by_recipe = {(s.trial, s.recipe): s.rank for s in same}
+    assert all(by_recipe[TODAY, r] == by_recipe["again", r] for t, r in by_recipe if t == TODAY)
+
+
+def test_rows_from_the_gates_on_change_no_trial(past):
+    moment, store = past
+    held_out = moment.window.start + pd.Timedelta(days=2)
+    first = past_losses(PARAMS, moment, store, 3, held_out)
+    frame = orders(101)
+    late = frame["at"].dt.tz_localize("UTC") >= held_out
+    frame.loc[late, "y"] = 1 - frame.loc[late, "y"]
+    again = past_losses(PARAMS, *history(frame), 3, held_out)
+    pd.testing.assert_frame_equal(first.drop(columns="event_id"), again.drop(columns="event_id"))
+    assert len(first) and first["event_time"].max() < held_out
+
+
+def test_labels_that_came_after_a_moment_do_not_train_its_models(past):
+    moment, store = past
+    then, later = earlier(moment, 1, moment.window.start - pd.Timedelta(days=400))[0]
+    made = attempt(PARAMS, then, store)
+    for rows in made.composed.sets.values():
+        assert (rows["label_time"] <= then.as_of).all() and (rows["event_time"] < later.start).all()
+    assert then.as_of == later.start
+
+
+def test_more_trials_widen_every_interval(past):
+    moment, store = past
+    one = past_losses(PARAMS, moment, store, 2, None)
+    other = past_losses(
+        with_changes(PARAMS, {"train": {"model": "boosting", "iterations": 5}}),
+        moment,
+        store,
+        2,
+        None,
+    )
+    width = lambda found: next(
+        s.over_today.high - s.over_today.low for s in found if s.trial == "a" and s.over_today
+    )
+    few = width(standings(DATA, {TODAY: one, "a": other}))
+    many = width(standings(DATA, {TODAY: one, **{name: other for name in "abcdefgh"}}))
+    assert many > few * 1.1
+
+
+def test_a_change_keeps_every_other_line():
+    text = "# levers\ntrain:\n  model: boosting      # which\n  iterations: 120      # trees\n  seed: null   # or none\n"
+    after = edited(text, {"train": {"iterations": 30}})
+    assert [b for a, b in zip(text.splitlines(), after.splitlines()) if a != b] == [
+        "  iterations: 30       # trees"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train.iterations"], "is no change"),
+        (["=3"], "is no change"),
+        (["train.iterations=[1"], "no YAML value"),
+    ],
+)
+def test_words_that_are_no_change_are_named(words, said):
+    with pytest.raises(ContinualError, match=said):
+        change_of(words)
+
+
+def test_what_is_kept_is_what_the_pipeline_trains(copy, turned):
+    loop = copy(turned)
+    bench = Bench(Project(loop.path(".")))
+    before = loop.path("params.yaml").read_text()
+    trial = bench.try_it("linear", train={"model": "linear"})
+    assert loop.path("params.yaml").read_text() == before
+    assert set(trial.challengers.values()).isdisjoint(
+        c["hash"] for c in loop.json("data/work/train/training.json")["challengers"]
+    )
+    said = loop.continual("trials", "--keep", "linear").out
+    assert "+  model: linear" in said and "next: dvc repro" in said
+    loop.dvc("repro", "train")
+    made = loop.json("data/work/train/training.json")["challengers"]
+    assert {c["recipe"]: c["hash"] for c in made} == trial.challengers
+    kept = json.loads(loop.path("data/feedback.jsonl").read_text().splitlines()[-1])
+    assert "Kept from the bench: linear" in kept["text"] and "one trial" in kept["text"]
+
+
+def test_trials_are_found_again_and_bad_ones_are_named(copy, turned):
+    loop = copy(turned)
+    Bench(Project(loop.path("."))).try_it("wide", train={"leaves": 31})
+    again = Bench(Project(loop.path(".")))  # as after a killed kernel
+    assert list(again.tried) == ["wide"] and again.tried["wide"].params.train.leaves == 31
+    for name, changes, said in (
+        ("x", {"train": {"leafs": 3}}, "did you mean 'leaves'"),
+        (TODAY, {}, "cannot name a trial"),
+    ):
+        with pytest.raises(ContinualError, match=said):
+            again.try_it(name, **changes)
+    with pytest.raises(ContinualError, match="did you mean 'wide'"):
+        again.keep("wid")
+    frame = again.window
+    frame["amount"] = 0.0
+    assert again.window["amount"].std() > 0, "frames are copies"
+    again.drop("wide")
+    assert not again.tried
+
+
+def test_a_sealed_iteration_opens_by_its_name(sealed):
+    found = Bench(Project(sealed.path(".")), "001-2024-01")
+    assert found.monitoring is not None and found.proposal.action == "improve"
+    assert found.champion is None and len(found.window) == 300
+    with pytest.raises(ContinualError, match="did you mean '001-2024-01'"):
+        Bench(Project(sealed.path(".")), "001-2024-02")

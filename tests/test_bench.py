@@ -8,12 +8,12 @@ import pytest
 
 from continual_nb.backtest.exact import Memory, moments
 from continual_nb.backtest.trials import (
-    LOSS,
-    TODAY,
-    attempt,
+    LOSS_OF,
+    BASELINE,
+    train_at,
     change_of,
     earlier,
-    edited,
+    with_edits,
     past_losses,
     standings,
     with_changes,
@@ -70,13 +70,15 @@ def past():
 def test_a_recipe_that_forgets_wins_after_a_reversal_and_the_same_twice_never(past):
     moment, store = past
     newest = with_changes(PARAMS, {"compose": {"recipes": {"newest": {"windows": 1}}}})
-    losses = {TODAY: past_losses(PARAMS, moment, store, 2, None)}
+    losses = {BASELINE: past_losses(PARAMS, moment, store, 2, None)}
     losses["newest"] = past_losses(newest, moment, store, 2, None)
     ranked = standings(DATA, losses)
     assert ranked[0].trial == "newest" and ranked[0].over_today.low > 0
-    same = standings(DATA, {TODAY: losses[TODAY], "again": losses[TODAY]})
+    same = standings(DATA, {BASELINE: losses[BASELINE], "again": losses[BASELINE]})
     by_recipe = {(s.trial, s.recipe): s.rank for s in same}
-    assert all(by_recipe[TODAY, r] == by_recipe["again", r] for t, r in by_recipe if t == TODAY)
+    assert all(
+        by_recipe[BASELINE, r] == by_recipe["again", r] for t, r in by_recipe if t == BASELINE
+    )
 
 
 def test_rows_from_the_gates_on_change_no_trial(past):
@@ -94,7 +96,7 @@ def test_rows_from_the_gates_on_change_no_trial(past):
 def test_labels_that_came_after_a_moment_do_not_train_its_models(past):
     moment, store = past
     then, later = earlier(moment, 1, moment.window.start - pd.Timedelta(days=400))[0]
-    made = attempt(PARAMS, then, store)
+    made = train_at(PARAMS, then, store)
     for rows in made.composed.sets.values():
         assert (rows["label_time"] <= then.as_of).all() and (rows["event_time"] < later.start).all()
     assert then.as_of == later.start
@@ -113,14 +115,14 @@ def test_more_trials_widen_every_interval(past):
     width = lambda found: next(
         s.over_today.high - s.over_today.low for s in found if s.trial == "a" and s.over_today
     )
-    few = width(standings(DATA, {TODAY: one, "a": other}))
-    many = width(standings(DATA, {TODAY: one, **{name: other for name in "abcdefgh"}}))
+    few = width(standings(DATA, {BASELINE: one, "a": other}))
+    many = width(standings(DATA, {BASELINE: one, **{name: other for name in "abcdefgh"}}))
     assert many > few * 1.1
 
 
 def test_a_change_keeps_every_other_line():
     text = "# levers\ntrain:\n  model: boosting      # which\n  iterations: 120      # trees\n  seed: null   # or none\n"
-    after = edited(text, {"train": {"iterations": 30}})
+    after = with_edits(text, {"train": {"iterations": 30}})
     assert [b for a, b in zip(text.splitlines(), after.splitlines()) if a != b] == [
         "  iterations: 30       # trees"
     ]
@@ -164,7 +166,7 @@ def test_trials_are_found_again_and_bad_ones_are_named(copy, turned):
     assert list(again.tried) == ["wide"] and again.tried["wide"].params.train.leaves == 31
     for name, changes, said in (
         ("x", {"train": {"leafs": 3}}, "did you mean 'leaves'"),
-        (TODAY, {}, "cannot name a trial"),
+        (BASELINE, {}, "cannot name a trial"),
     ):
         with pytest.raises(ContinualError, match=said):
             again.try_it(name, **changes)

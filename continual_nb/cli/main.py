@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'THREADS', 'Commands', 'fail', 'cli', 'command', 'init', 'run', 'open_', 'steer', 'sign', 'feedback', 'seal',
-           'next_', 'expect', 'expect_list', 'expect_accept', 'expect_check', 'labels', 'predict', 'export', 'status',
-           'verify', 'refresh', 'schema', 'backtest', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials',
-           'stage', 'main', 'notify', 'turn_', 'schedule']
+           'next_', 'expect', 'expect_list', 'expect_accept', 'expect_check', 'labels', 'why', 'diff', 'forget',
+           'predict', 'export', 'status', 'verify', 'refresh', 'schema', 'backtest', 'ledger', 'compare', 'certificate',
+           'verdict', 'try_', 'trials', 'stage', 'main', 'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/01_main.ipynb #823a7768
 import json
@@ -505,6 +505,68 @@ def labels(project):
         else ["nothing is asked: every event has its label, or is too young"],
     }, 0
 
+# %% ../../nbs/90_cli/01_main.ipynb #0629a13b
+@cli.command()
+@click.argument("row")
+@click.option("--in", "iteration", metavar="ITERATION", help="3, 003-2013-03 or 2013-03.")
+@command(changes=False)
+def why(
+    project,  # where to look
+    row,  # event id
+    iteration,  # number or name; None: the open one
+):
+    "Say why a row is in a training set or not: the step that admitted or refused it."
+    from continual_nb.loop.rows import explain_row
+
+    found = explain_row(project, row, iteration)
+    return {**found.to_dict(), "said": found.lines()}, 0
+
+
+@cli.command()
+@click.argument("first", metavar="ITERATION[:RECIPE]")
+@click.argument("second", metavar="ITERATION[:RECIPE]")
+@command(changes=False)
+def diff(
+    project,  # where to look
+    first,  # ITERATION, or ITERATION:RECIPE
+    second,  # the same
+):
+    "Compare two composed sets by row, by slice and by column."
+    from continual_nb.loop.rows import diff_iterations
+
+    found = diff_iterations(project, first, second)
+    return {**found.to_dict(), "said": found.lines()}, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #ba883c88
+@cli.command()
+@click.argument("rows", metavar="ROW", nargs=-1, required=True)
+@click.option("--by", default="", help="Who asks for it.")
+@click.option("--reason", default="", help="Why.")
+@click.option("--dry-run", is_flag=True, help="Only list what the rows have reached.")
+@command()
+def forget(
+    project,  # whose rows
+    rows,  # event ids
+    by,  # who asks
+    reason,  # why
+    dry_run,  # list only
+):
+    """List every set, model, queue and page that rows have reached, and leave the rows out from
+    the next iteration on.
+
+    What is sealed stays as it was signed; the list of forgotten rows is data/forgotten.jsonl.
+    """
+    from continual_nb.loop.forget import forget_rows
+    from continual_nb.loop.rows import trace
+
+    new = () if dry_run else forget_rows(project, rows, by, reason)
+    traces = [trace(project, row) for row in rows]
+    said = [line for found in traces for line in found.lines()]
+    if not dry_run:
+        said.append(f"{len(new)} of {len(rows)} rows are new in data/forgotten.jsonl")
+        said.append("next: `continual open`, after the seal; it leaves them out")
+    return {"forgotten": new, "reached": [found.to_dict() for found in traces], "said": said}, 0
+
 # %% ../../nbs/90_cli/01_main.ipynb #0842a9ea
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -671,6 +733,8 @@ def ledger(project, propose):
     "--prediction",
     help="Column: what was predicted; a class, a number, or the probability of the later class.",
 )
+@click.option("--entity", help="Column: whom or what a row is about, as a user or a machine.")
+@click.option("--time", help="Column: when it happened; rows of one day or hour are alike.")
 @click.option(
     "--slice",
     "slices",
@@ -693,9 +757,7 @@ def ledger(project, propose):
     "--html", "page", type=click.Path(path_type=Path), help="Write the answer as one HTML file."
 )
 @click.pass_context
-def compare(
-    context, reference, current, label, prediction, slices, min_effect, alpha, as_json, page
-):
+def compare(context, reference, current, slices, min_effect, alpha, as_json, page, **columns):
     """Compare two CSV or Parquet files: what is broken, what has changed, where and why. No project
     needed."""
     from continual_nb.core.files import ContinualError, write_bytes
@@ -705,9 +767,7 @@ def compare(
     try:
         given = {"min_effect": min_effect, "alpha": alpha}
         settings = Monitor(**{name: value for name, value in given.items() if value is not None})
-        answer = compare_files(
-            reference, current, settings, label=label, prediction=prediction, slices=slices
-        )
+        answer = compare_files(reference, current, settings, slices=slices, **columns)
         if page:
             write_bytes(page, answer.page())
     except ContinualError as error:
@@ -797,7 +857,11 @@ def verdict(project, incident, verdict, by, reason, until):
     help="A key of params.yaml, as train.iterations=30. May be given often.",
 )
 @command(changes=False)
-def try_(project, name, changes):
+def try_(
+    project,  # that holds the current folder
+    name,  # of the trial
+    changes,  # words as train.iterations=30
+):
     """Try a change of params.yaml on the open iteration, without touching it.
 
     \b
@@ -818,14 +882,20 @@ def try_(project, name, changes):
         "said": [*said, f"next: continual trials --keep {name}, or try another change"],
     }, 1 if trial.failed else 0
 
-
+# %% ../../nbs/90_cli/01_main.ipynb #5e1c0d7a
 @cli.command()
 @click.option("--keep", metavar="NAME", help="Write a trial's change into params.yaml.")
 @click.option("--drop", metavar="NAME", help="Forget a trial.")
 @click.option("--replay", metavar="NAME", help="One trial on the last twelve windows.")
 @click.option("--clear", is_flag=True, help="Empty the cache of trained models and losses.")
 @command(changes=False)
-def trials(project, keep, drop, replay, clear):
+def trials(
+    project,  # that holds the current folder
+    keep,  # name of a trial, or None; so are the next two
+    drop,  # to forget
+    replay,  # to look at on more windows
+    clear,  # whether the cache is emptied
+):
     "Compare the trials of the open iteration; keep one, or drop it."
     from continual_nb.interfaces.bench import Bench, in_lines
 
@@ -843,7 +913,7 @@ def trials(project, keep, drop, replay, clear):
         bench.drop(drop)
         return {"dropped": drop, "said": [f"dropped {drop}"]}, 0
     if clear:
-        count = bench.clear()
+        count = bench.cache.clear()
         return {"removed": count, "said": [f"removed {count} files; trials stay"]}, 0
     found = bench.replay(replay) if replay else bench.trials
     windows = [

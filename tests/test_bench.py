@@ -69,7 +69,9 @@ def past():
 
 def test_a_recipe_that_forgets_wins_after_a_reversal_and_the_same_twice_never(past):
     moment, store = past
-    newest = with_changes(PARAMS, {"compose": {"recipes": {"newest": {"windows": 1}}}})
+    newest = with_changes(
+        PARAMS, {"compose": {"recipes": {"newest": [{"last_windows": {"windows": 1}}]}}}
+    )
     losses = {BASELINE: past_losses(PARAMS, moment, store, 2, None)}
     losses["newest"] = past_losses(newest, moment, store, 2, None)
     ranked = standings(DATA, losses)

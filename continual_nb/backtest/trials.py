@@ -21,7 +21,7 @@ from ..core.models import Model, predict
 from ..core.params import Data, Params, parse
 from ..core.pictures import BLUE, ORANGE, QUIET, axes, picture
 from ..core.results import Result, Section, Table
-from ..core.state import Champion
+from ..core.state import State
 from ..core.store import Store, label_delays, rows_as_of
 from ..core.windows import AsOf, Maturity, Window, maturity
 from ..evaluation.paired import Delta, difference, slice_masks
@@ -93,6 +93,7 @@ def with_edits(
 
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
     null = lambda spelling, _: spelling.represent_scalar("tag:yaml.org,2002:null", "null")
     yaml.representer.add_representer(type(None), null)
     tree, out = yaml.load(text), StringIO()
@@ -131,8 +132,7 @@ def train_at(
     params: Params,  # of composing and training
     moment: AsOf,  # at which it looks
     store: Store,  # partitions known at the moment, or later ones: what came later is not seen
-    champion: Champion | None = None,  # in production
-    reference: dict | None = None,  # the state's, for rows that are unlike it
+    state: State = State(),  # as it came in: champion, reference and what was evaluated before
 ) -> Attempt:
     "Compose the training sets of a moment and train a challenger on each."
     delays = label_delays(store, moment.as_of)
@@ -142,7 +142,7 @@ def train_at(
     improve = Proposal(
         action="improve", policy="improve", means="retrain", cause="A trial.", rules=()
     )
-    composed = compose_for(params, moment, store, known, improve, champion, reference)
+    composed = compose_for(params, moment, store, known, improve, state)
     skip = None if composed.sets else composed.composition.reason
     training, models = train(params.data, params.train, composed.sets, skip)
     return Attempt(composed, training, models)

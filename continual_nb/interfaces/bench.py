@@ -344,7 +344,7 @@ class Cache:
         path = self.folder / f"{self._key(params, 0)}.json"
         if not path.exists():
             o = self.view.opened
-            found = train_at(params, o.moment, o.store, o.state.champion(), o.state.reference)
+            found = train_at(params, o.moment, o.store, o.state)
             for hash_, model in found.models.items():
                 write_bytes(path.parent / f"{hash_}.skops", model.content)
             write_bytes(path, found.training.to_file())

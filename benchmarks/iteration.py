@@ -17,17 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-STAGES = (
-    "snapshot",
-    "ingest",
-    "monitor",
-    "decide",
-    "compose",
-    "train",
-    "evaluate",
-    "promote",
-    "report",
-)
+from continual_nb.core.table import STAGES
+
 ENV = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -15,21 +15,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from continual_nb.core.table import STAGES, TABLE
+
 HERE = Path(__file__).parent
-STAGES = (
-    "snapshot",
-    "ingest",
-    "monitor",
-    "decide",
-    "compose",
-    "train",
-    "evaluate",
-    "promote",
-    "report",
-)
-OUTPUTS = {
-    stage: "data/arrival" if stage == "snapshot" else f"data/work/{stage}" for stage in STAGES
-}
+OUTPUTS = {stage: TABLE[stage].place for stage in STAGES}
 MADE = ("data/arrival", "data/work", "data/state/out")  # what the pipeline makes
 
 

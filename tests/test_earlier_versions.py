@@ -5,7 +5,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from loop import Loop
+from loop import STAGES, Loop
+
+from continual_nb.core.params import read_yaml
+from continual_nb.loop.code import stage_hash, unzipped
+from continual_nb.loop.pipeline import completed
 
 FIXTURE = Path(__file__).parent / "fixtures" / "project_0.1.0.tar.xz"
 TAGS = ["iter/001-2024-01", "iter/002-2024-02"]
@@ -35,7 +39,11 @@ def test_an_earlier_project_verifies_and_turns_its_next_window(earlier):
     assert "002-2024-02" in earlier.continual("status", code=None).out
     earlier.continual("verify")
 
-    earlier.continual("open")
+    said = earlier.continual("open")
+    assert "compose declares monitor.outlier_share" in said.err
+    pipeline = earlier.path("dvc.yaml").read_text()
+    assert "      - train\n" in pipeline  # its params.yaml has no train.trusted_types yet
+    assert completed(pipeline) == (pipeline, ())
     earlier.dvc("repro", "evaluate")
     earlier.continual("sign", "reject", "--by", "Ada", "--reason", "The old model stays.")
     earlier.dvc("repro")
@@ -47,6 +55,14 @@ def test_an_earlier_project_verifies_and_turns_its_next_window(earlier):
     state = earlier.json("data/state/out/state.json")
     assert state["iteration"] == 3 and state["champion"] == earlier.champion_of(TAGS[1])
     earlier.continual("verify")
+
+
+def test_kept_code_of_an_earlier_version_has_the_hashes_that_it_was_sealed_with(earlier):
+    named, files = (
+        read_yaml(earlier.path("data/code.yaml")),
+        unzipped(earlier.path("data/code.zip")),
+    )
+    assert {stage: stage_hash(stage, files) for stage in STAGES} == {s: named[s] for s in STAGES}
 
 
 def test_a_sealed_iteration_of_an_earlier_version_runs_on_the_code_that_made_it(earlier):

@@ -11,6 +11,8 @@ from ruamel.yaml import YAML
 import continual_nb
 from loop import OUTPUTS, STAGES
 
+from continual_nb.core.table import RESULTS
+
 
 def ran(said) -> list[str]:
     "Stages that `dvc repro` ran."
@@ -116,13 +118,7 @@ def test_the_champion_of_a_sealed_iteration_can_be_registered(sealed, copy):
 
 
 ANSWERS = {
-    "ingested": "data/work/ingest/ingested.json",
-    "monitoring": "data/work/monitor/monitoring.json",
-    "proposal": "data/work/decide/proposal.json",
-    "composition": "data/work/compose/composition.json",
-    "training": "data/work/train/training.json",
-    "evaluation": "data/work/evaluate/evaluation.json",
-    "outcome": "data/work/promote/outcome.json",
+    **RESULTS,
     "state": "data/state/out/state.json",
     "reference": "data/state/out/reference.json",
     "params": "params.yaml",

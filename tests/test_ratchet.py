@@ -9,18 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 import continual_nb
+from continual_nb.core.table import EVIDENCE
 from loop import Loop, events, signed
-
-EVIDENCE = (
-    "params.yaml",
-    "data/code.yaml",
-    "data/work/ingest/ingested.json",
-    "data/work/monitor/monitoring.json",
-    "data/work/decide/proposal.json",
-    "data/work/compose/composition.json",
-    "data/work/train/training.json",
-    "data/work/evaluate/evaluation.json",
-)
 
 
 def read_yaml(text: str):

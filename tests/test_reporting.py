@@ -129,9 +129,9 @@ def standins():
     spec = importlib.util.spec_from_file_location("standins", STANDINS / "sitecustomize.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    from continual_nb.reporting.record import PARTS
+    from continual_nb.reporting.record import parts
 
-    names = [spelled.partition(":")[0] for _, spelled in PARTS.values()]
+    names = [part.__module__ for part in parts().values()]
     with pytest.MonkeyPatch.context() as patch:
         for name in names:
             patch.setitem(sys.modules, name, None)  # remembers what stood there
@@ -565,9 +565,12 @@ def test_the_parts_have_the_fields_that_the_report_reads():
         "import sys, json; from importlib import import_module; module, _, kind = sys.argv[1].partition(':');"
         "part = getattr(import_module(module), kind); print(json.dumps([part.file, *part.model_fields]))"
     )
-    from continual_nb.reporting.record import PARTS
+    from continual_nb.core.table import RESULTS
+    from continual_nb.reporting.record import parts
 
-    for where, spelled in PARTS.values():
+    assert list(parts()) == list(RESULTS)
+    for name, part in parts().items():
+        where, spelled = RESULTS[name], f"{part.__module__}:{part.__name__}"
         done = subprocess.run(
             [sys.executable, "-c", code, spelled],
             capture_output=True,

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import continual_nb
-from continual_nb.loop.code import STAGES, code_yaml, package_files, reached, stage_hash
+from continual_nb.core.table import STAGES
+from continual_nb.loop.code import code_yaml, package_files, reached, stage_hash
 from continual_nb.loop.init import FLIGHTS, TEMPLATES, template
+from continual_nb.loop.pipeline import dvc_yaml
 from continual_nb.core.params import Params, render
 
 ROOT = Path(__file__).parent.parent
@@ -191,7 +193,7 @@ def test_settings_and_pyproject_agree():
 def test_the_root_is_the_default_project():
     assert (ROOT / "params.yaml").read_text() == render(FLIGHTS)
     assert Params.load(ROOT / "params.yaml") == FLIGHTS
-    assert (ROOT / "dvc.yaml").read_text() == template("dvc.yaml")
+    assert (ROOT / "dvc.yaml").read_text() == dvc_yaml()
     assert (ROOT / ".dvcignore").read_text() == template("dvcignore")
     assert {name for name in TEMPLATES} == {
         p.name for p in (PACKAGE / "templates/project").iterdir() if p.is_file()
@@ -204,7 +206,7 @@ def test_the_root_is_the_default_project():
 def test_stages_are_verbs_with_descriptions_and_their_own_params_block():
     from ruamel.yaml import YAML
 
-    stages = YAML(typ="safe").load(template("dvc.yaml"))["stages"]
+    stages = YAML(typ="safe").load(dvc_yaml())["stages"]
     assert tuple(stages) == STAGES
     for name, stage in stages.items():
         assert stage["cmd"] == f"continual stage {name}"
@@ -272,7 +274,7 @@ def test_reached_follows_imports_inside_functions():
 
 
 def test_what_is_derived_is_in_sync(tmp_path):
-    from continual_nb.loop.schemas import TYPES, schema
+    from continual_nb.loop.schemas import schema, types
     from continual_nb.loop.sync import readme
     from continual_nb.reporting.page import blank
 
@@ -283,9 +285,9 @@ def test_what_is_derived_is_in_sync(tmp_path):
         json.loads((ROOT / "nbs/reports/iteration.ipynb").read_text())
     )
     assert {p.name for p in (PACKAGE / "schemas").iterdir()} == {
-        f"{name}.schema.json" for name in TYPES
+        f"{name}.schema.json" for name in types()
     }
-    for name in TYPES:
+    for name in types():
         assert json.loads((PACKAGE / f"schemas/{name}.schema.json").read_text()) == schema(name), (
             f"{name}: run `make export`"
         )

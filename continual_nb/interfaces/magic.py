@@ -129,7 +129,7 @@ def repro(words: list[str]) -> Answer:
     "Run the pipeline, and say what each stage said."
     import subprocess
 
-    from continual_nb.loop.code import STAGES
+    from continual_nb.core.table import STAGES
     from continual_nb.loop.project import Project, progress_bar
 
     project, said, log = Project.here(), [], []
@@ -185,10 +185,11 @@ def report(words: list[str]):
     "Return the first screen of the open iteration's report, or the part that is named."
     from continual_nb.loop.project import Project
     from continual_nb.core.files import ContinualError
-    from continual_nb.reporting.record import PARTS, Record
+    from continual_nb.core.table import RESULTS
+    from continual_nb.reporting.record import Record
 
     record = Record.load(Project.here().root)
-    names = ("head", "objective", *PARTS, "feedback", "earlier", "provenance")
+    names = ("head", "objective", *RESULTS, "feedback", "earlier", "provenance")
     if words and words[0] not in names:
         raise ContinualError(
             f"the report has no part {words[0]!r}", f"its parts: {', '.join(names)}"

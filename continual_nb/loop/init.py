@@ -19,6 +19,7 @@ from typing import Any
 from .feedback import listen
 from .deployed import ASKED, asked, first_state, own_copy, read_delivery
 from .expect import first_suite
+from .pipeline import dvc_yaml
 from .project import Iteration, Project, run
 from .lifecycle import decision_yaml, initial_state, steer_yaml, write_code
 from ..core.files import ContinualError, write_bytes
@@ -712,7 +713,6 @@ OURS = (
     "deployed/*.py",
 )
 TEMPLATES = {
-    "dvc.yaml": "dvc.yaml",
     "gitignore": ".gitignore",
     "dvcignore": ".dvcignore",
     "Makefile": "Makefile",
@@ -865,6 +865,7 @@ def create(
     for name, place in TEMPLATES.items():
         if not (folder / place).exists():
             write_bytes(folder / place, filled(template(name), params))
+    write_bytes(folder / "dvc.yaml", dvc_yaml())
     write_bytes(folder / "expectations.yaml", first_suite(params, delivery))
     _ignore(folder, params)
     subdir = _git_and_dvc(project)

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from .init import FLIGHTS, filled, template
+from .pipeline import dvc_yaml
 from .schemas import write as write_schemas
 from ..core.files import write_bytes
 from ..core.params import render
@@ -52,7 +53,7 @@ def sync(root: Path) -> list[str]:
             json.loads((root / "nbs/reports/iteration.ipynb").read_text())
         ),
         "params.yaml": render(FLIGHTS),
-        "dvc.yaml": template("dvc.yaml"),
+        "dvc.yaml": dvc_yaml(),
         ".dvcignore": template("dvcignore"),
         "README.md": readme(json.loads((root / "nbs/index.ipynb").read_text())),
     }

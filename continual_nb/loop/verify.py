@@ -18,8 +18,9 @@ from pathlib import Path
 
 from ..core.files import ContinualError, canonical_json, folder_hashes, sha256
 from ..core.params import Promote, parse, read_yaml
+from ..core.table import EVIDENCE, TABLE
 from ..decisions.signoff import NAMESPACE, Decision, read_decision, verified
-from .project import EVIDENCE, Project, noted, run, still_listed
+from .project import Project, noted, run, still_listed
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def check_pages(project: Project, seals: list[Seal]) -> Checked:
                 f"dvc.lock at {seal.tag} is not the one that was sealed",
                 "the tag was moved or made by hand; compare with another clone",
             )
-        named = lock_md5(read_yaml(lock), "report", "outs", "data/work/report")
+        named = lock_md5(read_yaml(lock), "report", "outs", TABLE["report"].place)
         if folder_md5(folder, ("evidence", "record.json")) != named:
             raise _broken(
                 f"the page in {seal.folder} is not the one that the pipeline made at {seal.tag}",
@@ -290,8 +291,8 @@ def check_results(project: Project, seals: list[Seal]) -> tuple[Checked, int]:
     for seal in seals:
         folder = project.path(f"{seal.folder}/evidence")
         lock = read_yaml(folder / "dvc.lock")
-        for stage in ("ingest", "monitor", "decide", "compose", "train", "evaluate", "promote"):
-            named = lock_md5(lock, stage, "outs", f"data/work/{stage}") or "-" * 8
+        for stage in (name for name, row in TABLE.items() if row.results):
+            named = lock_md5(lock, stage, "outs", TABLE[stage].place) or "-" * 8
             listing = project.path(f".dvc/cache/files/md5/{named[:2]}/{named[2:]}")
             if not listing.exists():
                 absent += 1
@@ -633,13 +634,17 @@ def check_open_iteration(project: Project) -> None:
         check_records(project, [seal])
         check_pages(project, [seal])
         check_working_state(project, seal.tag)
-    check_made(project, "report", "data/work/report")
-    check_made(project, "promote", "data/work/promote")
+    check_made(project, "report")
+    check_made(project, "promote")
 
 
-def check_made(project: Project, stage: str, path: str) -> None:
+def check_made(
+    project: Project,
+    stage: str,
+    path: str = "",  # what it wrote, from the project's root; empty: the folder that it fills
+) -> None:
     "Refuse a result that is not the one that dvc.lock says the stage made."
-    lock = project.path("dvc.lock")
+    lock, path = project.path("dvc.lock"), path or TABLE[stage].place
     named = lock_md5(read_yaml(lock) if lock.exists() else {}, stage, "outs", path)
     if named is not None and folder_md5(project.path(path)) != named:
         raise _broken(

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.files import ContinualError, canonical_json, write_bytes
-from .record import PARTS, Head, Record, Summary, first_few, plain
+from ..core.table import RESULTS
+from .record import Head, Record, Summary, first_few, plain
 
 # %% ../../nbs/80_reporting/03_page.ipynb #f55138f0
 def template(
@@ -299,7 +300,7 @@ def write(
     project, out = Path(project), Path(out)
     previous = project / "reports" if previous is None else Path(previous)
     reports = Path(os.path.relpath(previous, project))
-    for name in ("params.yaml", "data/iteration.yaml", *(where for where, _ in PARTS.values())):
+    for name in ("params.yaml", "data/iteration.yaml", *RESULTS.values()):
         if not (project / name).exists():
             raise ContinualError(
                 f"there is nothing to report: {name} is missing", "run `dvc repro`", code=5

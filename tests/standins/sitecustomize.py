@@ -190,27 +190,22 @@ def install() -> None:
                 "How far can this be trusted?", f"The record scores {self.score} of 100."
             )
 
-    from continual_nb.reporting.record import PARTS
-
     parts = {
-        part.__name__: part
-        for part in (
-            Ingested,
-            Monitoring,
-            Proposal,
-            Composition,
-            Training,
-            Evaluation,
-            Outcome,
-            Impact,
-            Hindsight,
-            Trust,
-        )
+        "core.ingest": Ingested,
+        "monitoring.result": Monitoring,
+        "policy.result": Proposal,
+        "composition.result": Composition,
+        "training.cards": Training,
+        "evaluation.result": Evaluation,
+        "decisions.result": Outcome,
+        "decisions.impact": Impact,
+        "decisions.hindsight": Hindsight,
+        "decisions.trust": Trust,
     }
-    for _, spelled in PARTS.values():
-        name, _, kind = spelled.partition(":")
+    for home, part in parts.items():
+        name = f"continual_nb.{home}"
         sys.modules[name] = types.ModuleType(name)
-        setattr(sys.modules[name], kind, parts[kind])
+        setattr(sys.modules[name], part.__name__, part)
 
 
 if os.environ.get("CONTINUAL_STANDINS"):

@@ -6,7 +6,7 @@
 __all__ = ['THREADS', 'Commands', 'fail', 'cli', 'command', 'init', 'run', 'open_', 'steer', 'sign', 'feedback', 'seal', 'next_',
            'expect', 'expect_list', 'expect_accept', 'expect_check', 'labels', 'why', 'diff', 'forget', 'predict',
            'export', 'status', 'verify', 'refresh', 'schema', 'backtest', 'ledger', 'compare', 'certificate', 'verdict',
-           'stage', 'main', 'notify', 'turn_', 'schedule']
+           'try_', 'trials', 'stage', 'main', 'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/01_main.ipynb #823a7768
 import json
@@ -59,7 +59,7 @@ def fail(error, as_json: bool = False) -> None:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def cli(context, debug):
-    """Turn the crank of continual learning: one window, one `dvc repro`, one report, one signed decision.
+    """Continual learning, one window at a time: one `dvc repro`, one report, one signed decision.
 
     Exit codes: 0 done, 1 error, 2 work to do, 3 waiting for a person, 4 blocked by an expectation,
     5 integrity broken, 75 busy.
@@ -73,9 +73,7 @@ def command(changes: bool = True):
     import functools
 
     def decorate(function):
-        @click.option(
-            "--json", "as_json", is_flag=True, help="Print JSON alone on standard output."
-        )
+        @click.option("--json", "as_json", is_flag=True, help="Print only JSON on standard output.")
         @click.pass_context
         @functools.wraps(function)
         def wrapped(context, as_json, **options):
@@ -136,8 +134,7 @@ def _guarded(function, changes: bool, options: dict):
 @click.option(
     "--data",
     "source",
-    help="Parquet or CSV file, a folder of them, or a quoted glob; without it the default data: "
-    "flights of 2013.",
+    help="Parquet or CSV file, a folder of them, or a quoted glob. Default: flights of 2013.",
 )
 @click.option("--time", "time", help="Column: when the event happened.")
 @click.option("--label", help="Column: what the model predicts.")
@@ -146,24 +143,26 @@ def _guarded(function, changes: bool, options: dict):
 @click.option("--label-delay", help="Time from event to label, as 36h or 3d.")
 @click.option("--exclude", multiple=True, help="Columns to leave out, separated by commas.")
 @click.option(
-    "--keep", multiple=True, help="Columns to use although they look like leaks, ids or constants."
+    "--keep",
+    multiple=True,
+    help="Columns to use although they look like leaks, ids or constants, separated by commas.",
 )
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
-    help="Default: guessed from the label.",
+    help="Default: inferred from the label.",
 )
-@click.option("--every", help="day, week, month, quarter, year, or 500rows. Default: guessed.")
+@click.option("--every", help="day, week, month, quarter, year, or 500rows. Default: inferred.")
 @click.option("--start", help="First window to open. Default: the first with data.")
 @click.option(
     "--timezone",
-    help="IANA zone of times that carry none, and of the calendar. Default: the column's, else "
+    help="IANA zone of times without one, and of the calendar windows. Default: the column's, else "
     "UTC.",
 )
-@click.option("--prediction", help="Column: what production answered.")
+@click.option("--prediction", help="Column: production's prediction.")
 @click.option(
     "--score",
-    help="Column: probability that production gave to its answer, or to the positive class.",
+    help="Column: probability that production gave to its prediction, or to the positive class.",
 )
 @click.option(
     "--champion",
@@ -171,7 +170,7 @@ def _guarded(function, changes: bool, options: dict):
 )
 @click.pass_context
 def init(context, folder, source, time, label, exclude, keep, champion, **options):
-    "Make a project in FOLDER; what is not said is guessed, and the guesses are printed."
+    "Create a project in FOLDER; settings that you do not give are inferred and printed."
     from continual_nb.loop.deployed import columns_of, pinned
     from continual_nb.loop.init import FLIGHTS, Said, create, guess, placed, slug, told
     from continual_nb.core.files import ContinualError
@@ -239,11 +238,11 @@ def _columns(given: tuple[str, ...]) -> tuple[str, ...]:
 
 # %% ../../nbs/90_cli/01_main.ipynb #ac12cb95
 @cli.command()
-@click.option("--until", metavar="WINDOW", help="Last window to turn.")
-@click.option("--verbose", is_flag=True, help="Let DVC's output through.")
+@click.option("--until", metavar="WINDOW", help="Last window to run.")
+@click.option("--verbose", is_flag=True, help="Show DVC's output.")
 @command()
 def run(project, until, verbose):
-    "Replay windows: pipeline, automatic signature within the mandate, seal, next."
+    "Run all remaining windows; approve automatically where the policy allows it."
     from continual_nb.loop.lifecycle import run_windows
     from continual_nb.loop.warm import warmed
 
@@ -262,7 +261,7 @@ def run(project, until, verbose):
 # %% ../../nbs/90_cli/01_main.ipynb #573758f4
 @cli.command("open")
 @click.argument("window", required=False)
-@click.option("--again", is_flag=True, help="Look again at a window that was sealed before.")
+@click.option("--again", is_flag=True, help="Reopen a window that was sealed before.")
 @click.option(
     "--urgent",
     is_flag=True,
@@ -270,7 +269,7 @@ def run(project, until, verbose):
 )
 @command()
 def open_(project, window, again, urgent):
-    "Open the next window (or WINDOW): state in, snapshot as of its end."
+    "Open the next window (or WINDOW) and take its snapshot as of the window's end."
     from continual_nb.loop.lifecycle import next_iteration, open_iteration
 
     iteration = next_iteration(project, window, again, urgent)
@@ -289,7 +288,7 @@ def open_(project, window, again, urgent):
 @cli.command()
 @click.argument("action", type=click.Choice(["continue", "inspect", "improve", "rollback"]))
 @click.option("--by", required=True, help="Your name.")
-@click.option("--reason", required=True, help="Why the policy is overruled.")
+@click.option("--reason", required=True, help="Why you override the policy.")
 @click.option("--to", "target", help="rollback: the first digits of the earlier champion's hash.")
 @click.option(
     "--means",
@@ -299,7 +298,7 @@ def open_(project, window, again, urgent):
 )
 @command()
 def steer(project, action, by, reason, target, means):
-    "Overrule the policy's proposal for this iteration."
+    "Override the action that the policy proposes for this iteration."
     from continual_nb.loop.lifecycle import steer
 
     steer(project, action, by, reason, target, means)
@@ -316,7 +315,7 @@ def steer(project, action, by, reason, target, means):
 @click.option(
     "--minutes",
     type=click.FloatRange(0, 10_000),
-    help="How long you took, for the record of human effort.",
+    help="Minutes spent on the review, for the record of human effort.",
 )
 @click.option(
     "--key",
@@ -326,7 +325,7 @@ def steer(project, action, by, reason, target, means):
 )
 @command()
 def sign(project, verdict, by, reason, minutes, key):
-    "Approve or reject what the evidence recommends."
+    "Approve or reject the recommended decision."
     from continual_nb.loop.lifecycle import sign
 
     about = sign(project, verdict, by, reason, minutes, key)
@@ -342,13 +341,13 @@ def sign(project, verdict, by, reason, minutes, key):
 # %% ../../nbs/90_cli/01_main.ipynb #4e3f0b9f
 @cli.command()
 @click.option("--by", required=True, help="Your name.")
-@click.option("--text", required=True, help="What you have to say about a report.")
+@click.option("--text", required=True, help="The comment.")
 @click.option(
-    "--iteration", metavar="NNN", help="The iteration you speak about. Default: the newest."
+    "--iteration", metavar="NNN", help="Iteration that the comment is about. Default: the newest."
 )
 @command()
 def feedback(project, by, text, iteration):
-    "Say something about a report; it enters the ledger, and the next report shows it."
+    "Comment on a report; the comment enters the ledger and appears in the next report."
     from continual_nb.loop.feedback import feedback
 
     entry = feedback(project, by, text, iteration)
@@ -365,7 +364,7 @@ def feedback(project, by, text, iteration):
 @cli.command()
 @command()
 def seal(project):
-    "Seal the iteration: copy the record, commit, tag."
+    "Seal the iteration: copy its record to reports/, commit and tag it."
     from continual_nb.loop.lifecycle import seal
 
     from continual_nb.loop.verify import read_seal
@@ -404,7 +403,7 @@ def next_(project, window):
 @cli.group(invoke_without_command=True)
 @click.pass_context
 def expect(context):
-    "List what deliveries must look like, and what monitoring proposes to add."
+    "List the expectations of deliveries, and those that monitoring proposes to add."
     if context.invoked_subcommand is None:
         context.invoke(expect_list)
 
@@ -434,7 +433,7 @@ def expect_list(project):
 # %% ../../nbs/90_cli/01_main.ipynb #551b9592
 @expect.command("accept")
 @click.argument("id")
-@click.option("--owner", help="Who answers for it. Default: your name in Git.")
+@click.option("--owner", help="Person responsible for it. Default: your name in Git.")
 @click.option(
     "--severity", type=click.Choice(["error", "warning", "note"]), help="Default: as proposed."
 )
@@ -467,11 +466,11 @@ def expect_check(project, file):
 @cli.command()
 @command()
 def labels(project):
-    """Write the label queue to data/labels/, for a person to fill in.
+    """Write the label queue to data/labels/ for a domain expert.
 
     \b
-    Fill in the column `label`, and perhaps `by`; the next `continual open` takes what is filled in.
-    Who cannot tell leaves `label` empty. Called again, it keeps what is filled in already.
+    Fill in the column `label`, and perhaps `by`; the next `continual open` reads the labels.
+    Leave `label` empty where the outcome is unknown. Labels that are there already are kept.
     """
     from continual_nb.loop.queue import ask, classes
 
@@ -560,10 +559,12 @@ def forget(
 # %% ../../nbs/90_cli/01_main.ipynb #0842a9ea
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="CSV or Parquet file for the answers.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="CSV or Parquet file for the predictions."
+)
 @command(changes=False)
 def predict(project, file, out):
-    "Score a file with the champion: hash and columns checked, bad rows named."
+    "Score a file with the champion; columns are checked, invalid rows reported."
     from continual_nb.loop.handover import predict_file
 
     return predict_file(project, file, out), 0
@@ -573,7 +574,7 @@ def predict(project, file, out):
 @click.argument("folder", type=click.Path(path_type=Path))
 @command(changes=False)
 def export(project, folder):
-    "Write the champion with its card, its schema and an example for serving into FOLDER."
+    "Export the champion to FOLDER, with its model card, input schema and a serving example."
     from continual_nb.loop.handover import export
 
     files = export(project, folder)
@@ -589,24 +590,24 @@ def export(project, folder):
 @cli.command()
 @command()
 def status(project):
-    "Say where the loop stands and what is next."
+    "Show the state of the loop and the next step."
     from continual_nb.loop.status import status
 
     return status(project)
 
 # %% ../../nbs/90_cli/01_main.ipynb #cb139777
 @cli.command()
-@click.option("--known", metavar="HASH", help="Hash of a seal that was kept elsewhere.")
-@click.option("--remote", metavar="NAME", help="Git remote whose seals these must be.")
+@click.option("--known", metavar="HASH", help="Hash of a seal that you noted elsewhere.")
+@click.option("--remote", metavar="NAME", help="Git remote that must hold the same seals.")
 @click.option(
     "--signers",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Allowed signers (ssh-keygen(1)), kept outside the repository, that vouch for the keys.",
+    help="File of allowed signers, see ssh-keygen(1), kept outside the repository.",
 )
 @command()
 def verify(project, known, remote, signers):
-    "Walk every chain from the first seal to this folder; name the first thing that does not fit."
+    "Verify every hash chain from the first seal to this folder, and report the first mismatch."
     from continual_nb.loop.verify import verify
 
     found = verify(project, known, remote, signers)
@@ -625,7 +626,7 @@ def verify(project, known, remote, signers):
 @cli.command()
 @command()
 def refresh(project):
-    "Let this iteration run on the code and libraries that are installed now."
+    "Pin this iteration to the code and libraries that are installed now."
     from continual_nb.loop.lifecycle import refresh
 
     changed = refresh(project)
@@ -657,20 +658,22 @@ def schema(context, name):
     "policies",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False),
-    help="A policy file: the keys of decide.trigger. May be given often.",
+    help="YAML file with the keys of decide.trigger; may be repeated.",
 )
 @click.option(
-    "--exact", is_flag=True, help="Fold today's policy exactly as well, and print the gap."
+    "--exact",
+    is_flag=True,
+    help="Also replay the present policy with every training, and print the difference.",
 )
 @click.option("--until", metavar="WINDOW", help="Last window of history to use.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the comparison as a page.",
+    help="Write the comparison as one HTML file.",
 )
 @command(changes=False)
 def backtest(project, policies, exact, until, html):
-    "Try policies on this project's history: what would have paid?"
+    "Replay update policies on this project's history, and compare their costs."
     from continual_nb.loop.lookback import backtest, page, said
     from continual_nb.core.files import write_bytes
 
@@ -691,12 +694,11 @@ def _progress(moments):
 @click.option(
     "--propose",
     is_flag=True,
-    help="Print the corrections that experience speaks for, as a difference of params.yaml for "
-    "`git apply`.",
+    help="Print the changes of params.yaml that the record supports, as a diff for `git apply`.",
 )
 @command(changes=False)
 def ledger(project, propose):
-    "Show what became of earlier decisions, what they were worth, and how far to trust the record."
+    "Show earlier decisions in hindsight: outcome, impact and trust."
     from continual_nb.loop.lookback import ledger, proposed, said
 
     if propose:
@@ -718,11 +720,13 @@ def ledger(project, propose):
 @cli.command()
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.argument("current", type=click.Path(path_type=Path))
-@click.option("--label", help="Column: what happened.")
+@click.option("--label", help="Column: the label.")
 @click.option(
     "--prediction",
-    help="Column: what was predicted; a class, a number, or the probability of the later class.",
+    help="Column: a predicted class, number, or probability of the class that sorts last.",
 )
+@click.option("--entity", help="Column: whom or what a row is about, as a user or a machine.")
+@click.option("--time", help="Column: when it happened; rows of one day or hour are alike.")
 @click.option(
     "--slice",
     "slices",
@@ -733,21 +737,19 @@ def ledger(project, propose):
 @click.option(
     "--min-effect",
     type=click.FloatRange(0, 1, max_open=True),
-    help="Smallest distance that matters (Hellinger). Default: 0.1.",
+    help="Smallest Hellinger distance that matters. Default: 0.1.",
 )
 @click.option(
     "--alpha",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="False alarm rate over everything that is looked at. Default: 0.05.",
+    help="False-alarm rate over all tests together. Default: 0.05.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print only JSON on standard output.")
 @click.option(
-    "--html", "page", type=click.Path(path_type=Path), help="Write the answer as one HTML file."
+    "--html", "page", type=click.Path(path_type=Path), help="Write the result as one HTML file."
 )
 @click.pass_context
-def compare(
-    context, reference, current, label, prediction, slices, min_effect, alpha, as_json, page
-):
+def compare(context, reference, current, slices, min_effect, alpha, as_json, page, **columns):
     """Compare two CSV or Parquet files: what is broken, what has changed, where and why. No project
     needed."""
     from continual_nb.core.files import ContinualError, write_bytes
@@ -757,9 +759,7 @@ def compare(
     try:
         given = {"min_effect": min_effect, "alpha": alpha}
         settings = Monitor(**{name: value for name, value in given.items() if value is not None})
-        answer = compare_files(
-            reference, current, settings, label=label, prediction=prediction, slices=slices
-        )
+        answer = compare_files(reference, current, settings, slices=slices, **columns)
         if page:
             write_bytes(page, answer.page())
     except ContinualError as error:
@@ -773,12 +773,12 @@ def compare(
 # %% ../../nbs/90_cli/01_main.ipynb #95243928
 @cli.command()
 @click.option(
-    "--html", "page", type=click.Path(path_type=Path), help="Write the page as one HTML file."
+    "--html", "page", type=click.Path(path_type=Path), help="Write the result as one HTML file."
 )
 @command(changes=False)
 def certificate(project, page):
-    """Replay the reference: the monitor's false-alarm rate, and the smallest change that it
-    would detect."""
+    """Estimate the monitor's false-alarm rate and the smallest detectable change by replaying the
+    reference."""
     from continual_nb.core.files import ContinualError, read_json, write_bytes
     from continual_nb.monitoring.budget import YEAR
     from continual_nb.monitoring.certificate import certificate
@@ -823,8 +823,8 @@ def certificate(project, page):
 )
 @command()
 def verdict(project, incident, verdict, by, reason, until):
-    """Say what an incident was (INCIDENT: its number in the report, or words of its title); the
-    monitor hears it from the next iteration on."""
+    """Record what an incident was (INCIDENT: its number in the report, or words of its title); the
+    monitor takes it into account from the next iteration on."""
     from continual_nb.loop.feedback import judge_incident
 
     entry = judge_incident(project, incident, verdict, by, reason, until)
@@ -836,6 +836,85 @@ def verdict(project, incident, verdict, by, reason, until):
             "it enters the ledger at the next `dvc repro` of an open iteration",
         ],
     }, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #ff508fac
+@cli.command("try")
+@click.argument("name")
+@click.option(
+    "-S",
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A key of params.yaml, as train.iterations=30. May be given often.",
+)
+@command(changes=False)
+def try_(
+    project,  # that holds the current folder
+    name,  # of the trial
+    changes,  # words as train.iterations=30
+):
+    """Try a change of params.yaml on the open iteration, without touching it.
+
+    \b
+    Trials are ranked on earlier windows; the rows of the gates are not used.
+    Keep one with `continual trials --keep NAME`.
+    """
+    from continual_nb.backtest.trials import change_of
+    from continual_nb.interfaces.bench import Bench, in_lines
+
+    bench = Bench(project)
+    trial = bench.try_it(name, **change_of(changes))
+    found = bench.trials
+    said = [f"{name}: {trial.failed}"] if trial.failed else in_lines(found)
+    return {
+        "challengers": trial.challengers,
+        "failed": trial.failed,
+        **found.to_dict(),
+        "said": [*said, f"next: continual trials --keep {name}, or try another change"],
+    }, 1 if trial.failed else 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #5e1c0d7a
+@cli.command()
+@click.option("--keep", metavar="NAME", help="Write a trial's change into params.yaml.")
+@click.option("--drop", metavar="NAME", help="Forget a trial.")
+@click.option("--replay", metavar="NAME", help="One trial on the last twelve windows.")
+@click.option("--clear", is_flag=True, help="Empty the cache of trained models and losses.")
+@command(changes=False)
+def trials(
+    project,  # that holds the current folder
+    keep,  # name of a trial, or None; so are the next two
+    drop,  # to forget
+    replay,  # to look at on more windows
+    clear,  # whether the cache is emptied
+):
+    "Compare the trials of the open iteration; keep one, or drop it."
+    from continual_nb.interfaces.bench import Bench, in_lines
+
+    bench = Bench(project)
+    if keep:
+        shown = bench.keep(keep)
+        lines = [*shown.splitlines(), "params.yaml is changed; next: dvc repro"]
+        action = bench.proposal.action if bench.proposal else "improve"
+        if action != "improve":
+            lines.append(
+                f"the policy says {action}; to train now: continual steer improve --by NAME --reason WHY"
+            )
+        return {"kept": keep, "diff": shown, "said": lines}, 0
+    if drop:
+        bench.drop(drop)
+        return {"dropped": drop, "said": [f"dropped {drop}"]}, 0
+    if clear:
+        count = bench.cache.clear()
+        return {"removed": count, "said": [f"removed {count} files; trials stay"]}, 0
+    found = bench.replay(replay) if replay else bench.trials
+    windows = [
+        f"  {d.name}: {d.gain:+.4f} ({d.low:+.4f} to {d.high:+.4f})"
+        for s in found.standings[:1]
+        for d in s.by_window
+        if replay and d.low is not None
+    ]
+    return {**found.to_dict(), "said": [*in_lines(found), *windows]}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #4f4a2f13
 @cli.command()
@@ -866,14 +945,17 @@ def main() -> None:
 
 # %% ../../nbs/90_cli/01_main.ipynb #b65ffb5a
 @cli.command()
-@click.option("--link", metavar="URL", help="Where the report can be read, for the message.")
-@click.option("--again", is_flag=True, help="Tell also what was told before.")
-@click.option("--dry-run", is_flag=True, help="Say who would be told what; send nothing.")
+@click.option("--link", metavar="URL", help="Address of the report, for the message.")
+@click.option("--again", is_flag=True, help="Send messages again that were delivered before.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the messages and their recipients; send nothing."
+)
 @command(changes=False)
 def notify(project, link, again, dry_run):
-    """Tell the hooks in params.yaml of the decision that is asked, and of what could not be told before.
+    """Notify people of the decision that is due; resend what was not delivered.
 
-    Hooks stand in the block `notify`, none by default. Secrets stand in environment variables that the file names:
+    Hooks are defined in the block `notify` of params.yaml; there are none by default.
+    Secrets are read from the environment variables that it names:
 
     \b
     notify:
@@ -933,16 +1015,16 @@ def notify(project, link, again, dry_run):
     "--wait",
     default="0min",
     show_default=True,
-    help="How long after its end a window's data are complete, as 36h or 2d.",
+    help="Time after a window's end at which its data are complete, as 36h or 2d.",
 )
 @click.option(
     "--automatic",
     is_flag=True,
-    help="Sign within the mandate in params.yaml; what it does not cover is deferred.",
+    help="Sign what the auto-approval policy in params.yaml allows; defer the rest.",
 )
 @command()
 def turn_(project, wait, automatic):
-    "Turn the crank as far as it goes without a person: open what is due, run, seal what is signed."
+    "Run the loop as far as it goes without a person: open what is due, run, seal what is signed."
     from continual_nb.interfaces.schedule import advance
     from continual_nb.loop.warm import warmed
 
@@ -950,7 +1032,7 @@ def turn_(project, wait, automatic):
         stand = advance(project, wait, automatic, told=lambda line: click.echo(line, err=True))
     step = (
         [
-            "next: look at data/work/report/report.html, then `continual sign approve|reject "
+            "next: read data/work/report/report.html, then `continual sign approve|reject "
             "--by NAME --reason TEXT`"
         ]
         if stand.code == 3
@@ -968,7 +1050,7 @@ def turn_(project, wait, automatic):
 @click.argument("recipe", type=click.Choice(["cron", "github", "metaflow"]))
 @command(changes=False)
 def schedule(project, recipe):
-    "Write a recipe for cron, GitHub Actions or Metaflow into the project."
+    "Write a schedule for cron, GitHub Actions or Metaflow into the project."
     from continual_nb.interfaces.schedule import write
 
     written, kept = write(project, recipe)

@@ -300,7 +300,7 @@ def _begin(desk: Labelling) -> None:
 # %% ../../nbs/88_interfaces/05_labelling.ipynb #e8dda512
 def _why(project: Project) -> dict[str, str]:
     "Read what is unusual about the outliers among the events."
-    path = project.path("data/work/compose/outliers.parquet")
+    path = project.folder("compose") / "outliers.parquet"
     odd = read_parquet(path) if path.exists() else pd.DataFrame({"event_id": [], "reason": []})
     return dict(zip(odd["event_id"], odd["reason"]))
 

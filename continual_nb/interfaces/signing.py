@@ -275,7 +275,7 @@ def look(desk: Desk) -> None:
         proven=verified(decision, opened),
     )
     desk.opened = opened if signing_key(project) else None
-    ready = all(desk.evidence.values()) and project.path("data/work/promote/outcome.json").exists()
+    ready = all(desk.evidence.values()) and (project.folder("promote") / "outcome.json").exists()
     shown = (
         evidence_html(Record.load(project.root), desk.evidence)
         if ready

@@ -51,9 +51,9 @@ def proposals(project: Project) -> tuple[Expectation, ...]:
     from continual_nb.core.state import read_state
     from continual_nb.monitoring.result import Monitoring
 
-    if not project.path("data/work/monitor/monitoring.json").exists():
+    if not (project.folder("monitor") / "monitoring.json").exists():
         return ()
-    found = Monitoring.read(project.path("data/work/monitor")).findings
+    found = Monitoring.read(project.folder("monitor")).findings
     reference = read_state(project.path("data/state/in")).reference or {}
     levels = {
         column["column"]: tuple(column["levels"])

@@ -96,7 +96,7 @@ def judge_incident(
     the next iteration on."""
     from continual_nb.monitoring.result import Monitoring
 
-    found = Monitoring.read(project.path("data/work/monitor")).incidents
+    found = Monitoring.read(project.folder("monitor")).incidents
     if not found:
         raise ContinualError(
             "there is no incident to judge in this iteration",

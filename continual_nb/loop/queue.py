@@ -35,7 +35,7 @@ def ask(project: Project) -> tuple[Path, pd.DataFrame]:
     from continual_nb.core.store import rows_as_of
 
     iteration, data = project.iteration(), project.params().data
-    queue = project.path("data/work/compose/queue.parquet")
+    queue = project.folder("compose") / "queue.parquet"
     if not queue.exists() or not _is_of(project, iteration):
         raise ContinualError(
             f"iteration {iteration.name} has no label queue yet", "run `dvc repro` first"

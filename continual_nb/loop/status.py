@@ -55,7 +55,7 @@ def status(project: Project) -> tuple[dict, int]:
     asked = (
         0
         if "decide" in stale or sealed
-        else json.loads(project.path("data/work/decide/proposal.json").read_text())["labels"]
+        else json.loads((project.folder("decide") / "proposal.json").read_text())["labels"]
     )
     said += (
         [

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['THREADS', 'Commands', 'fail', 'cli', 'command', 'init', 'run', 'open_', 'steer', 'sign', 'feedback', 'seal', 'next_',
-           'expect', 'expect_list', 'expect_accept', 'expect_check', 'labels', 'why', 'diff', 'forget', 'predict',
-           'export', 'status', 'verify', 'refresh', 'schema', 'backtest', 'ledger', 'compare', 'certificate', 'verdict',
-           'try_', 'trials', 'stage', 'main', 'notify', 'turn_', 'schedule']
+           'expect', 'expect_list', 'expect_accept', 'expect_check', 'labels', 'why', 'diff', 'forget',
+           'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'schema', 'backtest', 'ledger',
+           'compare', 'certificate', 'verdict', 'try_', 'trials', 'stage', 'main', 'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/01_main.ipynb #823a7768
 import json
@@ -555,6 +555,19 @@ def forget(
         said.append(f"{len(new)} of {len(rows)} rows are new in data/forgotten.jsonl")
         said.append("next: `continual open`, after the seal; it leaves them out")
     return {"forgotten": new, "reached": [found.to_dict() for found in traces], "said": said}, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #5e1f0a77
+@cli.command("recipes")
+@command(changes=False)
+def compare_recipes(
+    project,  # with an iteration that has been ingested
+):
+    """Compare the recipes of params.yaml on past windows: which is best, by how much, which cannot
+    be told apart. The rows of the gates are not used."""
+    from continual_nb.loop.standings import recipe_standings
+
+    found = recipe_standings(project)
+    return {**found.to_dict(), "said": found.lines()}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #0842a9ea
 @cli.command()

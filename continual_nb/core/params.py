@@ -986,6 +986,14 @@ class Backtest(Block):
     resamples: int = Field(
         500, ge=100, description="draws of the block bootstrap behind every interval"
     )
+    recipe_windows: int = Field(
+        3, ge=1, description="past windows that `continual recipes` scores every recipe on"
+    )
+    recipe_rows: int = Field(
+        500_000,
+        ge=100,
+        description="budget of `continual recipes`: rows to train on, over all recipes and windows",
+    )
 
 # %% ../../nbs/00_core/04_params.ipynb #31ce1848
 class Params(Block):

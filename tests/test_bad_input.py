@@ -1,5 +1,7 @@
 "Bad input is named: file, column, row, rule, and what to do; a window that is odd is an answer, never a crash."
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from continual_nb.core.ingest import delivered, ingest, snapshot
 from continual_nb.core.params import Data, Ingest
 from continual_nb.core.store import Store
 from continual_nb.core.windows import Cadence, AsOf
-from loop import begun, events, side_by_side
+from loop import Loop, begun, events, side_by_side, until
 
 
 def stages(loop, *names, code: int = 0):
@@ -357,3 +359,174 @@ def test_a_project_can_begin_without_any_label(tmp_path):
         None,
         "keep",
     )
+
+
+# -- other people's repositories -------------------------------------------------------------------------
+INIT = ("--time", "when", "--label", "bad", "--id", "id", "--label-delay", "3d")
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    "Somebody's own repository, with a table in it."
+    place = Loop(tmp_path / "home")
+    place.root.mkdir(parents=True)
+    events(1, 60).drop(columns="known").to_csv(place.root / "events.csv", index=False)
+    place.git("init", "-q")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("rule", "folder", "told"),
+    [
+        ("data/", "shop", ".gitignore:1:data/"),
+        ("*.zip", "shop", "data/code.zip"),
+        ("reports/", ".", "reports/index.html"),
+    ],
+)
+def test_a_rule_that_would_ignore_the_record_is_named_and_nothing_is_written(
+    elsewhere, rule, folder, told
+):
+    elsewhere.path(".gitignore").write_text(f"{rule}\n")
+    before = elsewhere.everything()
+    words = ("init", folder, "--data", "events.csv", *INIT)
+    said = elsewhere.continual(*words, code=1).err
+    assert "Git would ignore" in said and told in said and "narrow that rule" in said
+    assert elsewhere.everything() == before
+    elsewhere.path(".gitignore").write_text(f"/{rule}\n" if folder == "shop" else "")
+    if rule == "data/":
+        elsewhere.continual(*words)
+
+
+def test_git_that_must_sign_and_cannot_is_named_before_anything_is_written(elsewhere):
+    for name, value in (
+        ("commit.gpgsign", "true"),
+        ("gpg.format", "ssh"),
+        ("user.signingkey", "/nowhere/key"),
+        ("user.name", "x"),
+        ("user.email", "x@y"),
+    ):
+        elsewhere.git("config", name, value)
+    before = elsewhere.everything()
+    said = elsewhere.continual("init", "shop", "--data", "events.csv", *INIT, code=1).err
+    assert "Git must sign commits here" in said and elsewhere.everything() == before
+    key = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(elsewhere.home / "key"))
+    elsewhere.run(*key)
+    elsewhere.git("config", "user.signingkey", str(elsewhere.home / "key"))
+    elsewhere.continual("init", "shop", "--data", "events.csv", *INIT)
+    assert "SSH SIGNATURE" in elsewhere.git("cat-file", "commit", "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("shop", "--data", "", *INIT), "the source is empty"),
+        (("shop", "--data", "https://example.org/a.csv", *INIT), "is an address"),
+        (("events.csv/shop", "--data", "events.csv", *INIT), "events.csv is a file"),
+        (("shop", "--data", "twice.csv", *INIT), "has two columns called 'amount'"),
+        (("shop", "--data", "stacked.csv", *INIT), "holds its heading again in line 62"),
+        (
+            ("shop", "--data", "events.csv", *INIT, "--every", "month", "--start", "2030-01"),
+            "after the last event",
+        ),
+    ],
+)
+def test_what_init_cannot_use_is_named_and_no_project_made(elsewhere, words, told):
+    text = elsewhere.path("events.csv").read_text()
+    elsewhere.path("twice.csv").write_text(text.replace("age", "amount", 1))
+    elsewhere.path("stacked.csv").write_text(text + text)
+    said = elsewhere.continual("init", *words, code=1).err
+    assert told in said and "what to do" in said and not elsewhere.path("shop").exists()
+
+
+def test_what_people_type_into_yaml_is_named(born, copy):
+    loop = copy(born)
+    params, decision = loop.path("params.yaml"), loop.path("data/decision.yaml")
+    form, pending = params.read_bytes(), decision.read_text()
+    params.write_bytes(
+        form.replace(b"title: ", "title: Lieferverz\u00f6gerung # ".encode("latin-1"))
+    )
+    said = loop.continual("status", code=1).err
+    assert "params.yaml is not UTF-8 (line " in said and "iconv" in said
+    params.write_bytes(form)
+    decision.write_text(pending.replace('"pending"', '"aprove"'))
+    said = loop.continual("seal", code=1).err
+    assert "data/decision.yaml: verdict is 'aprove'; it is one of" in said
+    decision.write_text(pending)
+    loop.set(positive="maybe")
+    assert "data.positive is 'maybe'" in loop.continual("open", "2024-02", code=1).err
+
+
+def test_variables_of_a_hook_lead_nowhere(born, copy, elsewhere):
+    loop = copy(born)
+    there = {"GIT_DIR": str(elsewhere.root / ".git"), "GIT_INDEX_FILE": str(elsewhere.home / "i")}
+    loop.continual("open", "2024-02", **there)
+    assert "2024-02" in loop.path("data/iteration.yaml").read_text()
+    from continual_nb.loop.project import run
+
+    found = run(["git", "rev-parse", "--git-dir"], loop.root, env=None)
+    assert found.stdout.strip() == ".git" and not (elsewhere.home / "i").exists()
+
+
+def test_the_index_lock_of_a_living_commit_is_not_removed(born, copy):
+    from continual_nb.core.files import ContinualError
+    from continual_nb.loop.lifecycle import _unlock_git
+    from continual_nb.loop.project import Project
+
+    loop = copy(born)
+    lock = loop.path(".git/index.lock")
+    hold = (
+        "git",
+        "-c",
+        f"core.editor=touch {lock} {loop.home}/ready; sleep 60; false",
+        "commit",
+        "--allow-empty",
+    )
+    living = loop.begin(*hold, log=loop.home / "log")
+    until((loop.home / "ready").exists)
+    try:
+        with pytest.raises(ContinualError, match=r"Git is at work in this repository") as told:
+            _unlock_git(Project(loop.root))
+        assert told.value.code == 75 and lock.exists()
+    finally:
+        living.kill()
+        living.wait()
+    lock.touch()
+    _unlock_git(Project(loop.root))
+    assert not lock.exists()
+
+
+def test_a_clone_without_its_data_says_pull_and_stays_as_it_is(opened, tmp_path):
+    clone = Loop(tmp_path / "clone")
+    clone.home.mkdir()
+    opened.run("git", "clone", "-q", str(opened.root), str(clone.root))
+    opened_file = (opened.path("data/state/in.dvc"), clone.path("data/state/in.dvc"))
+    opened_file[1].write_bytes(opened_file[0].read_bytes())
+    before = clone.everything()
+    for words in (("status",), ("verify",), ("open",), ("ledger",), ("seal",)):
+        assert "`dvc pull`" in clone.continual(*words, code=5).err, words
+    assert clone.everything() == before and not clone.path(".dvc/tmp/continual/open.json").exists()
+
+
+def test_line_ends_that_git_would_change_are_kept(elsewhere, tmp_path):
+    elsewhere.continual("init", "shop", "--data", "events.csv", *INIT)
+    clone = tmp_path / "clone"
+    elsewhere.run("git", "clone", "-q", "-c", "core.autocrlf=true", str(elsewhere.root), str(clone))
+    for name in ("params.yaml", "dvc.yaml", "data/code.yaml", "data/decision.yaml"):
+        assert (clone / "shop" / name).read_bytes() == elsewhere.path(f"shop/{name}").read_bytes()
+
+
+def test_a_users_own_stage_that_makes_the_source_is_brought_up_to_date(sealed, copy):
+    loop = copy(sealed)
+    frame = events()
+    frame[frame["when"] < "2024-02-20"].to_parquet(loop.path("raw.parquet"), index=False)
+    loop.path("make.py").write_text("import shutil; shutil.copy('raw.parquet', 'table.parquet')\n")
+    text = loop.path("dvc.yaml").read_text()
+    own = "stages:\n  fetch:\n    cmd: python make.py\n    deps: [raw.parquet]\n    outs: [table.parquet]\n"
+    loop.path("dvc.yaml").write_text(text.replace("stages:\n", own, 1))
+    loop.set(source="table.parquet")
+    loop.dvc("repro", "fetch")
+    frame.to_parquet(loop.path("raw.parquet"), index=False)
+    said = loop.continual("status", "--json", code=None).out
+    assert json.loads(said)["stale_own"] == ["fetch"]
+    loop.continual("open")
+    assert loop.json("data/arrival/arrival.json")["delivered"] == 600

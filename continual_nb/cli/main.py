@@ -172,11 +172,23 @@ def _guarded(function, changes: bool, options: dict):
 def init(context, folder, source, time, label, exclude, keep, champion, **options):
     "Create a project in FOLDER; settings that you do not give are inferred and printed."
     from continual_nb.loop.deployed import columns_of, pinned
-    from continual_nb.loop.init import FLIGHTS, Said, create, guess, placed, slug, told
+    from continual_nb.loop.init import (
+        FLIGHTS,
+        Said,
+        check_folder,
+        create,
+        guess,
+        placed,
+        slug,
+        told,
+    )
     from continual_nb.core.files import ContinualError
+    from continual_nb.core.sources import check_source
 
     try:
-        if source:
+        check_folder(folder)
+        if source is not None:
+            check_source(source)
             if not (time and label):
                 raise ContinualError("--data needs --time and --label", "name the two columns")
             function = (
@@ -365,11 +377,11 @@ def feedback(project, by, text, iteration):
 @command()
 def seal(project):
     "Seal the iteration: copy its record to reports/, commit and tag it."
-    from continual_nb.loop.lifecycle import seal
-
+    from continual_nb.loop.lifecycle import seal, stale_parts
     from continual_nb.loop.verify import read_seal
 
     tag = seal(project)
+    foreign = stale_parts(project)[1]
     digest = read_seal(project, tag).hash
     return {
         "tag": tag,
@@ -377,6 +389,7 @@ def seal(project):
         "said": [
             f"sealed {tag}",
             f"its hash, for an anchor elsewhere: {digest}",
+            *([f"stale, of your own: {', '.join(foreign)} (dvc repro)"] if foreign else []),
             f"open: {project.path('reports/index.html')}",
             "next: continual open",
         ],

@@ -183,6 +183,25 @@ class Result(BaseModel):
                 code=5,
             ) from error
 
+    @classmethod
+    def typed(
+        cls,
+        content: dict[str, Any],
+        where: str,  # the file, for messages
+    ) -> Self:
+        "Check what a person typed into YAML; a wrong word is named with those that are known."
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            known = (first.get("ctx") or {}).get("expected")
+            problem = f"it is one of {known}" if known else first["msg"]
+            raise ContinualError(
+                f"{where}: {key} is {first['input']!r}; {problem}",
+                f"mend {key} in {where}, or `git restore {where}`",
+            ) from None
+
     def section(self) -> Section:
         "Show the result to people; a part that has pictures and tables brings its own."
         rows = tuple(

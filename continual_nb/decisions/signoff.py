@@ -66,7 +66,7 @@ def read_decision(
             "sign again with `continual sign`: the signature covers what stands above it",
             code=5,
         )
-    decision = Decision.model_validate({**content, "signature": signature})
+    decision = Decision.typed({**content, "signature": signature}, "data/decision.yaml")
     return decision.model_copy(update={"signed_text": body})
 
 # %% ../../nbs/60_decisions/01_signoff.ipynb #fee9e855

@@ -5,12 +5,15 @@
 # %% auto #0
 __all__ = ['FLIGHTS', 'EVERY', 'FEW', 'OURS', 'TEMPLATES', 'template', 'kind_of', 'tells_the_window', 'guessed_cadence',
            'guessed_task', 'sizes', 'Said', 'told', 'Source', 'read', 'find_id', 'find_label', 'find_delay',
-           'find_answers', 'find_features', 'find_windows', 'guess', 'filled', 'name_in', 'slug', 'placed',
-           'first_iteration', 'create']
+           'find_answers', 'find_features', 'find_windows', 'guess', 'filled', 'check_folder', 'name_in', 'slug',
+           'placed', 'first_iteration', 'create']
 
 # %% ../../nbs/85_loop/13_init.ipynb #f0291b1f
+import contextlib
 import difflib
 import re
+import shutil
+import tempfile
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -21,7 +24,13 @@ from .deployed import ASKED, asked, first_state, own_copy, read_delivery
 from .expect import first_suite
 from .pipeline import dvc_yaml
 from .project import Iteration, Project, run
-from .lifecycle import decision_yaml, initial_state, steer_yaml, write_code
+from continual_nb.loop.lifecycle import (
+    check_commits,
+    decision_yaml,
+    initial_state,
+    steer_yaml,
+    write_code,
+)
 from ..core.files import ContinualError, write_bytes
 from ..core.sources import BUILT_IN
 from continual_nb.core.params import (
@@ -699,6 +708,7 @@ OURS = (
     "params.yaml",
     "dvc.yaml",
     ".gitignore",
+    ".gitattributes",
     ".dvcignore",
     "Makefile",
     "README.md",
@@ -714,6 +724,7 @@ OURS = (
 )
 TEMPLATES = {
     "gitignore": ".gitignore",
+    "gitattributes": ".gitattributes",
     "dvcignore": ".dvcignore",
     "Makefile": "Makefile",
     "README.md": "README.md",
@@ -741,8 +752,15 @@ def filled(text: str, params: Params) -> str:
     return text
 
 # %% ../../nbs/85_loop/13_init.ipynb #c24bb8e9
-def _free(folder: Path) -> None:
-    "Refuse a folder that holds a project, or a pipeline of its own."
+def check_folder(
+    folder: Path,  # of the new project; need not be there
+) -> None:
+    "Refuse a folder that holds a project or a pipeline, and one where Git cannot keep the project."
+    below = next((place for place in folder.absolute().parents if place.is_file()), None)
+    if below:
+        raise ContinualError(
+            f"{below} is a file, and {folder} cannot lie below it", "name another folder"
+        )
     if (folder / "params.yaml").exists():
         raise ContinualError(
             f"{folder} holds a project already", "`continual status` there says what is next"
@@ -754,6 +772,82 @@ def _free(folder: Path) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise ContinualError(f"{folder} is a file", "name a folder")
+    _check_git(folder.absolute())
+
+# %% ../../nbs/85_loop/13_init.ipynb #a2d150eb
+_KEPT = (
+    "params.yaml",
+    "dvc.yaml",
+    "dvc.lock",
+    "objective.md",
+    "data/iteration.yaml",
+    "data/code.zip",
+    "data/feedback.jsonl",
+    "data/state/in.dvc",
+    "data/state/in/state.json",
+    "data/store/README.md",
+    "reports/index.html",
+    "reports/001-2024-01/report.html",
+    "reports/001-2024-01/record.json",
+)  # kinds of files that Git must not ignore
+
+
+def _ignoring_rule(
+    folder: Path,  # absolute; need not be there
+) -> tuple[str, str] | None:  # (where the rule stands and what it is, the file)
+    "Find the first rule by which Git would ignore a file of a project in this folder."
+    for name in _KEPT:
+        words = ["git", "check-ignore", "-v", "--", f"{folder}/{name}"]
+        ended = run(words, _near(folder), check=False)
+        rule, _, _ = ended.stdout.partition("\t")
+        if ended.returncode == 0 and not rule.split(":")[-1].startswith("!"):
+            return rule, name
+    return None
+
+
+def _near(folder: Path) -> Path:
+    "The folder, or the nearest one above it that is there."
+    return next(place for place in (folder, *folder.parents) if place.is_dir())
+
+# %% ../../nbs/85_loop/13_init.ipynb #4448dba1
+def _check_git(folder: Path) -> None:
+    "Refuse where Git would ignore files of the project, or must sign commits and cannot."
+    near = _near(folder)
+    top = Project(near.resolve()).git_root()
+    whole = ["git", "check-ignore", "-q", "--", f"{folder}/"]
+    with tempfile.TemporaryDirectory() as apart:
+        if top is None or (top != folder and not run(whole, near, check=False).returncode):
+            folder = near = Path(apart)  # a repository of its own: only Git's general rules count
+            run(["git", "init", "-q"], near)
+        if found := _ignoring_rule(folder):
+            raise ContinualError(
+                f"Git would ignore {found[1]}, which belongs to the project: {found[0]}",
+                "narrow that rule (`/data/` instead of `data/`, say), or name a folder outside "
+                "this repository",
+            )
+        check_commits(Project(near.resolve()))
+
+# %% ../../nbs/85_loop/13_init.ipynb #5aa37187
+@contextlib.contextmanager
+def _whole_or_nothing(folder: Path):
+    "Remove what was written to a new project's folder if making it fails."
+    ours = (*dict.fromkeys(place.split("/")[0] for place in OURS), ".git")
+    there = {name for name in ours if (folder / name).exists()}
+    was = folder.exists()
+    texts = {name: (folder / name).read_bytes() for name in there if (folder / name).is_file()}
+    try:
+        yield
+    except BaseException:
+        for name in () if not folder.exists() else ours:
+            if name in texts:
+                (folder / name).write_bytes(texts[name])
+            elif name not in there and (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+            elif name not in there:
+                (folder / name).unlink(missing_ok=True)
+        if not was and folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 def name_in(project: Project, name: str) -> str:
@@ -762,16 +856,15 @@ def name_in(project: Project, name: str) -> str:
     top = project.git_root()
     return slug(project.root.relative_to(top).as_posix()) if top and top != project.root else name
 
-# %% ../../nbs/85_loop/13_init.ipynb #a2d150eb
+# %% ../../nbs/85_loop/13_init.ipynb #a6c7a79e
 def slug(name: str) -> str:
     "Spell a name so that it can be part of a Git tag."
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "project"
 
 
-def _ignore(folder: Path, params: Params) -> None:
-    "Let Git leave alone what DVC keeps, and the user's own data where it lies inside the project."
-    place = folder / ".gitignore"
-    lines = [
+def _ignored(params: Params) -> list[str]:
+    "What Git leaves alone: what DVC keeps, and the user's data that lie in the project."
+    return [
         *template("gitignore").splitlines(),
         *(
             f"/{path}"
@@ -779,7 +872,11 @@ def _ignore(folder: Path, params: Params) -> None:
             if not path.startswith(("/", "..")) and params.data.source not in BUILT_IN
         ),
     ]
-    held = place.read_text().splitlines()
+
+
+def _add_lines(place: Path, lines: list[str]) -> None:
+    "Add the lines that a file lacks."
+    held = place.read_text().splitlines() if place.exists() else []
     write_bytes(place, "\n".join([*held, *(line for line in lines if line not in held)]) + "\n")
 
 # %% ../../nbs/85_loop/13_init.ipynb #c075521d
@@ -804,11 +901,13 @@ def first_iteration(params: Params, delivery: Any) -> Iteration:
 
     times = delivery.frame["event_time"].dropna()
     cadence = Cadence(params.windows.every, params.data.timezone).extended(times)
-    window = (
-        cadence.window(params.windows.start)
-        if params.windows.start
-        else cadence.holding(times.min())
-    )
+    wanted = params.windows.start
+    window = cadence.window(wanted) if wanted else cadence.holding(times.min())
+    if window.start > times.max():
+        raise ContinualError(
+            f"window {window.name} begins after the last event ({times.max():%Y-%m-%d %H:%M})",
+            "name an earlier --start (windows.start in params.yaml)",
+        )
     return Iteration(
         1,
         window.name,
@@ -849,15 +948,21 @@ def create(
     champion: Path | None = None,  # file of the deployed model
 ) -> Project:
     "Write a complete project and open its first iteration; Git and DVC are initialised."
-    from continual_nb.decisions.signoff import Decision
-    from continual_nb.policy.result import Steer
-
-    _free(folder)
+    check_folder(folder)
     delivery = read_delivery(params.data, folder)
     begin = first_iteration(
         params, delivery
     )  # a source, a window or a model that does not fit stops here, with nothing written
     state = first_state(params, begin, delivery, champion)
+    with _whole_or_nothing(folder):
+        return _written_out(folder, params, begin, delivery, state)
+
+# %% ../../nbs/85_loop/13_init.ipynb #6fa22f50
+def _written_out(folder: Path, params: Params, begin: Iteration, delivery, state) -> Project:
+    "Write the files of a new project and commit them."
+    from continual_nb.decisions.signoff import Decision
+    from continual_nb.policy.result import Steer
+
     folder.mkdir(parents=True, exist_ok=True)
     project = Project(folder.resolve())
     params = params.model_copy(update={"project": name_in(project, params.project)})
@@ -867,8 +972,9 @@ def create(
             write_bytes(folder / place, filled(template(name), params))
     write_bytes(folder / "dvc.yaml", dvc_yaml())
     write_bytes(folder / "expectations.yaml", first_suite(params, delivery))
-    _ignore(folder, params)
-    subdir = _git_and_dvc(project)
+    _add_lines(folder / ".gitignore", _ignored(params))
+    _add_lines(folder / ".gitattributes", template("gitattributes").splitlines())
+    _git_and_dvc(project)
     initial_state(project, state)
     if params.data.answered_by:
         own_copy(params.data.answered_by, folder)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DVC_OWNED', 'TRACKED', 'to_yaml', 'decision_yaml', 'steer_yaml', 'initial_state', 'write_code', 'complete_pipeline',
            'next_iteration', 'read_source', 'open_iteration', 'steer', 'sign', 'signing_key', 'ssh_signature',
-           'stale_stages', 'seal', 'finish_seal', 'recover', 'signed_automatically', 'run_iteration', 'repro',
-           'run_windows', 'refresh']
+           'stale_stages', 'stale_parts', 'seal', 'finish_seal', 'check_commits', 'recover', 'signed_automatically',
+           'run_iteration', 'repro', 'run_windows', 'refresh']
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #51f1d4c2
 import json
@@ -26,6 +26,7 @@ from continual_nb.loop.project import (
     Iteration,
     Project,
     done,
+    kept_as,
     note,
     noted,
     progress_bar,
@@ -212,9 +213,40 @@ def _grown(project: Project, params, now: Iteration, delivery):
 
 def read_source(project: Project):
     "Read and spell the source once."
+    from continual_nb.core.models import positive
     from continual_nb.loop.deployed import read_delivery
 
-    return read_delivery(project.params().data, project.root)
+    source = project.params().data.source
+    for stage in _stages_making(project, source):
+        project.dvc("repro", "-q", stage)
+    params = project.params()
+    delivery = read_delivery(params.data, project.root)
+    classes = tuple(sorted(delivery.frame["label"].dropna().unique()))
+    if params.data.task == "classification" and len(classes) == 2:
+        positive(params.data, classes)  # a class that does not exist is named
+    return delivery
+
+
+def _stages_making(
+    project: Project,  # with its dvc.yaml
+    source: str,  # data.source
+) -> list[str]:
+    "Name the user's own stages that make the source: their outputs hold it or a part of it."
+    place = Path(os.path.normpath(project.root / source))
+    found = []
+    for name, stage in (read_yaml(project.path("dvc.yaml")).get("stages") or {}).items():
+        spelled = [o if isinstance(o, str) else next(iter(o)) for o in stage.get("outs", ())]
+        folder = project.root / stage.get("wdir", ".")
+        outs = [Path(os.path.normpath(folder / out)) for out in spelled]
+        if name not in STAGES and any(_overlap(out, place) for out in outs):
+            found.append(name)
+    return found
+
+
+def _overlap(out: Path, source: Path) -> bool:
+    "Tell whether an output is the source, holds it, lies below it, or matches its glob."
+    within = out == source or source.is_relative_to(out) or out.is_relative_to(source)
+    return within or out.match(str(source))
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #5c0a71e2
 def _champion_answers(project: Project, delivery) -> None:
@@ -519,12 +551,18 @@ def _up_to_date(project: Project) -> None:
 
 def stale_stages(project: Project, target: str | None = None) -> list[str]:
     "Name the stages that `dvc repro` would run (up to a target, upstream included)."
+    return stale_parts(project, target)[0]
+
+
+def stale_parts(
+    project: Project,  # whose stages are asked about
+    target: str | None = None,  # stage up to which, upstream included; None: all
+) -> tuple[list[str], list[str]]:  # the loop's own stages, and those that people added
+    "Name all that `dvc repro` would run."
     words = ["status", "--json", *([target, "--with-deps"] if target else [])]
-    return [
-        name
-        for name in json.loads(project.dvc(*words).stdout or "{}")
-        if name in STAGES or name.endswith(".dvc")
-    ]
+    names = list(json.loads(project.dvc(*words).stdout or "{}"))
+    ours = [name for name in names if name in STAGES or name.endswith(".dvc")]
+    return ours, [name for name in names if name not in ours]
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #7fd3e830
 DVC_OWNED = (
@@ -567,6 +605,8 @@ def seal(project: Project, checked: bool = False) -> str:
             code=2,
         )
     check_open_iteration(project)
+    _unlock_git(project)
+    check_commits(project)
     note(project, "seal", name=iteration.name)
     finish_seal(project, iteration, tag)
     done(project, "seal")
@@ -635,7 +675,7 @@ def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
         )
         for name in SEALED:
             (beside / "evidence").mkdir(exist_ok=True)
-            shutil.copyfile(project.path(name), beside / "evidence" / Path(name).name)
+            shutil.copyfile(project.path(name), beside / "evidence" / kept_as(name))
         earlier = project.sealed_tags()
         before = read_seal(project, earlier[-1]) if earlier else None
         write_bytes(beside / "record.json", record_of(beside, before))
@@ -662,21 +702,70 @@ def _commit(project: Project, message: str) -> None:
     project.git("add", "-A", "--", *paths, env=own)
     tree = project.git("write-tree", env=own).strip()
     if tree != project.git("rev-parse", "HEAD^{tree}").strip():
-        commit = project.git("commit-tree", tree, "-p", "HEAD", "-m", message).strip()
+        words = ["commit-tree", *_signed_commits(project), tree, "-p", "HEAD", "-m", message]
+        commit = project.git(*words).strip()
         project.git("update-ref", "-m", message.splitlines()[0], "HEAD", commit)
     project.git("reset", "-q", "--", *paths)
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #4bf6fb05
+def _signed_commits(
+    project: Project,  # whose Git settings count
+) -> tuple[str, ...]:  # options of `git commit-tree`
+    "Sign where this repository signs its commits."
+    wanted = project.git("config", "--type=bool", "commit.gpgsign", check=False).strip() == "true"
+    return ("-S",) if wanted else ()
+
+
+def check_commits(
+    project: Project,  # whose Git settings count
+) -> None:
+    "Refuse to begin where Git must sign commits and cannot; nothing is left in the repository."
+    if not (sign := _signed_commits(project)):
+        return
+    with tempfile.TemporaryDirectory() as place:
+        apart = {"GIT_OBJECT_DIRECTORY": place}
+        (Path(place) / "empty").touch()
+        words = ("hash-object", "-w", "-t", "tree", f"{place}/empty")
+        tree = project.git(*words, env=apart).strip()
+        ended = run(
+            ["git", "commit-tree", *sign, tree, "-m", "x"], project.root, check=False, env=apart
+        )
+    if ended.returncode:
+        lines = (ended.stderr or "").strip().splitlines() or ["no message"]
+        raise ContinualError(
+            f"Git must sign commits here (commit.gpgsign) and cannot: {lines[0]}",
+            "`git config user.signingkey` names the key; `git config commit.gpgsign false` in "
+            "this repository does without",
+        )
+
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #71465649
 def _unlock_git(project: Project) -> None:
-    """Wait for a Git process that a killed seal left behind; a lock that nobody holds any more is
-    removed."""
+    "Wait for the index of this repository, for five seconds."
     lock = Path(project.git("rev-parse", "--git-path", "index.lock").strip())
     lock = lock if lock.is_absolute() else project.root / lock
     for _ in range(50):
         if not lock.exists():
             return
         time.sleep(0.1)
+    if holders := _git_processes(project):
+        raise ContinualError(
+            f"Git is at work in this repository (process {holders[0]}) and holds {lock.name}",
+            "let it end (an open editor of `git commit`, perhaps), and run the command again",
+            code=75,
+        )
     lock.unlink(missing_ok=True)
+
+
+def _git_processes(project: Project) -> list[int]:
+    "Find the Git processes that work in this repository."
+    import psutil
+
+    top, found = project.git_root() or project.root, []
+    for process in psutil.process_iter(["name", "cwd"]):
+        name, place = process.info["name"] or "", process.info["cwd"]
+        if name in ("git", "git.exe") and place and Path(place).is_relative_to(top):
+            found.append(process.pid)
+    return found
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #40030069
 def recover(project: Project) -> str | None:

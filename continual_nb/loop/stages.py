@@ -262,7 +262,7 @@ def decide(project: Project, out: Path) -> str:
     from continual_nb.policy.result import Steer
 
     params, iteration = project.params(), project.iteration()
-    steer = Steer.model_validate(read_yaml(project.path("data/steer.yaml")))
+    steer = Steer.typed(read_yaml(project.path("data/steer.yaml")), "data/steer.yaml")
     proposal = decide(
         params.decide, Monitoring.read(project.folder("monitor")), _state(project, iteration), steer
     )

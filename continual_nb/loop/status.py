@@ -9,7 +9,7 @@ __all__ = ['status']
 import json
 
 from .project import Project
-from .lifecycle import stale_stages
+from .lifecycle import stale_parts
 from ..core.earlier import read_params
 from ..core.params import read_yaml
 
@@ -28,7 +28,8 @@ def status(project: Project) -> tuple[dict, int]:
         )
     )
     decision = read_yaml(project.path("data/decision.yaml"))
-    stale = [] if sealed else stale_stages(project)
+    stale, foreign = stale_parts(project)
+    stale = [] if sealed else stale
     if sealed:
         step, code = "continual open", 0
     elif stale and not (stale == ["report"]):
@@ -52,6 +53,7 @@ def status(project: Project) -> tuple[dict, int]:
         + (f" by {decision['by']}" if decision.get("by") else "")
     ]
     said += [f"stale      {', '.join(stale)}"] if stale else []
+    said += [f"also stale {', '.join(foreign)} (your own stages: dvc repro)"] if foreign else []
     asked = (
         0
         if "decide" in stale or sealed
@@ -72,6 +74,7 @@ def status(project: Project) -> tuple[dict, int]:
         "champion": card.champion,
         "decision": decision.get("verdict"),
         "stale": stale,
+        "stale_own": foreign,
         "labels_asked": asked,
         "next": step,
     }

@@ -20,7 +20,7 @@ from ..core.files import ContinualError, canonical_json, folder_hashes, sha256
 from ..core.params import Promote, parse, read_yaml
 from ..core.table import EVIDENCE, TABLE
 from ..decisions.signoff import NAMESPACE, Decision, read_decision, verified
-from .project import Project, noted, run, still_listed
+from .project import Project, kept_as, noted, run, still_listed
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def check_decisions(project: Project, seals: list[Seal]) -> Checked:
             )
         bound = decision.get("evidence") or {}
         for name in dict.fromkeys((*bound, *EVIDENCE)):
-            file = folder / name.rsplit("/", 1)[-1]
+            file = folder / kept_as(name)
             if name not in bound and not file.exists():
                 continue  # sealed by a version that did not ask for it
             if not file.exists() or bound.get(name) != sha256(file):

@@ -140,6 +140,18 @@ def test_planted_loss_of_performance_is_harm():
     assert made.excess > made.excess_low > 0
 
 
+def test_why_and_where_the_loss_has_risen_is_told_as_in_a_comparison():
+    rows = month(7, 3000)
+    turned = (rows["port"] == "JFK").to_numpy()
+    flipped = rows["label"].map({"0": "1", "1": "0"})
+    rows["label"] = rows["label"].where(~turned, flipped)
+    known = {"earlier": month(6, 3000), "reference_rows": lambda: month(5, 3000)}
+    worst = look(rows, **known).incidents[0]
+    assert worst.severity == "harm" and "port=JFK" in worst.sentence
+    assert "because the same rows turn out otherwise" in worst.sentence
+    assert "The same inputs lead to other outcomes" in worst.sentence
+
+
 def uneven(k: int, at: float, n: int = 4000, honest: bool = True) -> pd.DataFrame:
     "Events around one place of a logistic curve: far from its middle they are easy to guess, at its middle nobody can."
     rng = np.random.default_rng(100 + k)

@@ -8,6 +8,7 @@ __all__ = ['SEVERITY', 'SPENT', 'watched', 'caveats', 'against', 'allowed', 'rew
 
 # %% ../../nbs/10_monitoring/43_monitor.ipynb #dc8e3e69
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,8 @@ from continual_nb.monitoring.diagnosis.performance import (
     restate,
     slice_scores,
 )
+from .diagnosis.relation import relation
+from .diagnosis.why import risen_most, why_loss
 from .profiles.profile import ColumnProfile, column_profile, counts
 from .profiles.reference import Profile, on_cells
 from .detectors.skew import skew
@@ -522,14 +525,20 @@ def _estimate(
 
 # %% ../../nbs/10_monitoring/43_monitor.ipynb #e78103cc
 def explained(
-    data: Data, monitor: Monitor, incidents: list[Incident], rows, counted, reference_rows
+    data: Data,  # kinds of the columns
+    monitor: Monitor,  # min_rows, min_effect, alpha
+    incidents: list[Incident],  # of this window
+    rows: pd.DataFrame,  # of the window
+    counted: pd.Series,  # bool: mature labelled rows
+    reference_rows: Callable[[], pd.DataFrame] | None,  # read on suspicion
+    worse: Callable[[str], str] = lambda cause: "",  # why and where the loss has risen
 ) -> list[Incident]:
     """Give every incident its cause, its slice where one explains it, its action and a few rows
     that show it."""
     from continual_nb.monitoring.diagnosis.causes import MEANS, cause_of_fault, shift_type
 
     moving = [i for i in incidents if i.kind != "quality"]
-    law, group, then = None, None, None
+    law, group, then, held = None, None, None, ""
     if moving and reference_rows is not None:
         then = reference_rows()
         kinds = kinds_of(data)
@@ -542,6 +551,7 @@ def explained(
             monitor.min_rows,
         )
         group = _group(monitor, kinds, then, rows, moving)
+        held = _held_relation(data, monitor, then, rows[counted], law)
     made = []
     for i in incidents:
         cause = i.cause or (
@@ -561,7 +571,7 @@ def explained(
             else None
         )
         said = (
-            f" {law.sentence}"
+            f" {law.sentence}{held}"
             if law is not None
             and law.cause != "unknown"
             and i.kind in ("performance", "target", "features")
@@ -569,6 +579,7 @@ def explained(
             else ""
         )
         said += f" It is confined to {where}." if where else ""
+        said += worse(cause) if i.kind == "performance" and i.severity == "harm" else ""
         made.append(
             i.model_copy(
                 update={
@@ -582,6 +593,36 @@ def explained(
             )
         )
     return made
+
+# %% ../../nbs/10_monitoring/43_monitor.ipynb #26d0a4ba
+def _held_relation(data: Data, monitor: Monitor, then, now, law) -> str:
+    "What is known of P(label | inputs); a label shift changes it, and is told by the shares."
+    if law.cause == "label shift":
+        return ""
+    label = [then["label"], now["label"]]
+    asked = (kinds_of(data), label, data.task == "regression", monitor.alpha / 10)
+    found = relation(then, now, *asked, monitor.min_effect)
+    return f" {found.sentence}" if found.verdict in ("changed", "held") else ""
+
+
+def _worse(data: Data, monitor: Monitor, champion: Model | None, known, now, cause: str) -> str:
+    "Why and where the champion's loss has risen; empty where that is not certain."
+    earlier, since, mature_before = known
+    if champion is None or not len(earlier):
+        return ""
+    before = earlier[(earlier["window"] > since).to_numpy()]
+    before = before[mature(before, mature_before)] if len(before) else before
+    if min(len(before), len(now)) < 4 * monitor.min_rows:
+        return ""
+    sides = [side.reset_index(drop=True) for side in (before, now)]
+    costs = [losses(data, side["label"], predict(champion, side, data)) for side in sides]
+    label = None if data.task == "regression" else [side["label"] for side in sides]
+    kinds = kinds_of(data)
+    found = why_loss(sides, kinds, costs, label, cause, monitor)
+    if found.parts.intervals["total"][0] <= 0:
+        return ""
+    crossed = risen_most(sides, kinds, costs, monitor)
+    return f" {found.model_copy(update={'crossed': crossed}).sentence}"
 
 # %% ../../nbs/10_monitoring/43_monitor.ipynb #93c120f8
 def _group(monitor: Monitor, kinds, then: pd.DataFrame, rows: pd.DataFrame, moving: list[Incident]):
@@ -745,7 +786,9 @@ def monitor(
     written = reworded(contents, columns, {c for f in faults for c in f.columns}, harmless)
     inputs_known = any(i.kind == "features" and not i.rule for i in opened)
     incidents += written or ([] if inputs_known else apart(together, columns, faults, harmless))
-    incidents = as_one(explained(data, monitor, incidents, rows, counted, reference_rows), opened)
+    worse = partial(_worse, data, monitor, champion, (earlier, since, mature_before), rows[counted])
+    incidents = explained(data, monitor, incidents, rows, counted, reference_rows, worse)
+    incidents = as_one(incidents, opened)
     stable = {c.column for c in columns if c.verdict == "stable"}
     stable |= {"performance"} if harmless else set()
     stable |= {"quality"} if len(rows) else set()

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EXPECTED', 'SPARSE', 'CHUNKS', 'FLOOR', 'NODES', 'POWER', 'hellinger2', 'pool', 'between_windows', 'Evidence',
-           'compare', 'below', 'p_value', 'holm', 'solve', 'limits', 'ColumnDrift', 'verdict', 'change', 'widened',
-           'beside_usual', 'tested', 'compare_columns', 'effects', 'short']
+           'compare', 'below', 'p_value', 'spelled_p', 'holm', 'solve', 'limits', 'ColumnDrift', 'verdict', 'change',
+           'widened', 'beside_usual', 'tested', 'compare_columns', 'effects', 'short']
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #fad696a9
 import math
@@ -248,6 +248,15 @@ def _fisher(evidence: Evidence) -> float:
     (then, now), m, n = evidence.exact, evidence.reference_rows, evidence.rows
     drawn = hypergeom(m + n, then + now, n)
     return min(1.0, 2 * min(float(drawn.sf(now - 1)), float(drawn.cdf(now))))
+
+# %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #26006f9c
+def spelled_p(
+    p: float | None,  # p-value
+) -> str:  # as "= 0.02" or "< .001"
+    "Spell a p-value; below a thousandth its digits say nothing."
+    if p is None:
+        return "not known"
+    return "< .001" if p < 0.001 else f"= {p:.2g}"
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #6144c384
 def holm(

@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['ContinualError', 'canonical_json', 'sha256', 'number', 'write_bytes', 'write_json', 'read_json', 'write_parquet',
-           'read_parquet', 'publish', 'folder_hashes']
+           'read_parquet', 'publish', 'folder_hashes', 'without']
 
 # %% ../../nbs/00_core/01_files.ipynb #a5d706f5
+import contextlib
 import glob
 import hashlib
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +176,17 @@ def folder_hashes(
     "Hash every file below `folder`."
     files = sorted(p for p in Path(folder).rglob("*") if p.is_file())
     return {p.relative_to(folder).as_posix(): sha256(p) for p in files}
+
+# %% ../../nbs/00_core/01_files.ipynb #9dbe0994
+@contextlib.contextmanager
+def without(
+    *names: str,  # libraries, as they are imported
+):
+    "While this lasts, imports find these libraries not installed, unless they are loaded already."
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from .prediction_log import Logged
-from .files import ContinualError, sha256
+from .files import ContinualError, sha256, without
 from .params import Data, Train
 
 CATEGORIES = 64  # most frequent categories kept per column; the rest share one cell
@@ -134,13 +134,19 @@ def _linear(data: Data, train: Train):
     return Pipeline([("columns", columns), ("model", line)])
 
 # %% ../../nbs/00_core/13_models.ipynb #0a64bfc2
+def _skops():
+    """Import skops. It lists all of scikit-learn, which would load pytest and Dask where they are
+    installed."""
+    with without("pytest", "dask"):
+        import skops.io
+    return skops.io
+
+# %% ../../nbs/00_core/13_models.ipynb #9de6ba44
 def dump(
     pipeline,  # a fitted sklearn estimator
 ) -> bytes:  # a skops archive; equal fits give equal bytes
     "Spell a fitted model as canonical skops bytes."
-    import skops.io
-
-    raw = zipfile.ZipFile(io.BytesIO(skops.io.dumps(pipeline, compression=zipfile.ZIP_STORED)))
+    raw = zipfile.ZipFile(io.BytesIO(_skops().dumps(pipeline, compression=zipfile.ZIP_STORED)))
     schema = json.loads(raw.read("schema.json"))
     numbers: dict[Any, int] = {}
     files: dict[str, str] = {}
@@ -564,18 +570,15 @@ def trusted_in(
     content: bytes,  # canonical skops bytes of a model that `load` accepts
 ) -> list[str]:  # what skops has to be told to trust
     "Name the types of a model that skops does not know by itself."
-    import skops.io
-
-    return skops.io.get_untrusted_types(data=_with_present_names(content)[0])
+    return _skops().get_untrusted_types(data=_with_present_names(content)[0])
 
 # %% ../../nbs/00_core/13_models.ipynb #a3432c7d
 def _checked_load(content: bytes, trusted: tuple[str, ...]) -> tuple[list[str], Any]:
     "Return what is foreign in a model, and the pipeline where nothing is."
-    import skops.io
-
+    skops = _skops()
     present, schema = _with_present_names(content)
     calls = _foreign_calls(schema, trusted)
-    strange = skops.io.get_untrusted_types(data=present)
+    strange = skops.get_untrusted_types(data=present)
     passed = {
         *TRUSTED,
         *trusted,
@@ -584,4 +587,4 @@ def _checked_load(content: bytes, trusted: tuple[str, ...]) -> tuple[list[str], 
         _CORRECTED,
     }  # these two by their pair: above
     foreign = sorted(calls | (set(strange) - passed))
-    return foreign, None if foreign else skops.io.loads(present, trusted=strange)
+    return foreign, None if foreign else skops.loads(present, trusted=strange)

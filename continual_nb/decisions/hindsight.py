@@ -215,9 +215,9 @@ def certain_harm(turn: dict[str, Entry]) -> bool | None:
 
 
 def _interval(right: int, wrong: int) -> tuple[float, float]:
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
-    return tuple(number(float(q)) for q in beta.ppf((0.05, 0.95), right + 0.5, wrong + 0.5))
+    return tuple(number(float(betaincinv(right + 0.5, wrong + 0.5, q))) for q in (0.05, 0.95))
 
 # %% ../../nbs/60_decisions/03_hindsight.ipynb #f16faec7
 def alerts(ledger: tuple[Entry, ...], horizon: int) -> tuple[Alerts, ...]:

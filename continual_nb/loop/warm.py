@@ -23,6 +23,8 @@ import time
 import traceback
 from collections.abc import Callable
 
+from ..core.files import without
+
 PROGRAM = "continual_nb"  # what `python -m` starts
 SERVE = "serve-warm"  # its word for the process that others start from
 SOCKET = "CONTINUAL_WARM"  # variable: where to ask
@@ -86,14 +88,9 @@ def _received(line: socket.socket) -> tuple[dict, list[int]]:
 
 def _import(name: str) -> None:
     "Import a library ahead of its use; one that cannot be is left to the program that needs it."
-    grammar = "rfc3987_syntax"  # of web addresses: a second to compile, and never used
-    absent = grammar not in sys.modules
-    if absent:
-        sys.modules[grammar] = None
-    with contextlib.suppress(Exception):
+    unused = ("rfc3987_syntax", "pytest", "dask")  # a second each, where they are installed
+    with without(*unused), contextlib.suppress(Exception):
         __import__(name)
-    if absent:
-        sys.modules.pop(grammar, None)
 
 # %% ../../nbs/85_loop/01_warm.ipynb #cf3bdce2
 class Server:

@@ -112,7 +112,7 @@ def run_iteration(
         champion=frozen,
     )
     content = {hash_: model.content for hash_, model in models.items()}
-    evaluation = run_evaluation(params, moment, state, composed, training, content)
+    evaluation, again = run_evaluation(params, moment, state, composed, training, content)
     evidence = {
         type(part).file: sha256(part.to_file())
         for part in (monitoring, proposal, composed.composition, training, evaluation)
@@ -141,7 +141,7 @@ def run_iteration(
         proposal,
         training,
         evaluation,
-        content,
+        content | again,
         reference,
     )
     return Turn(

@@ -64,9 +64,15 @@ def read_from(
     return cadence.back(newest, max(*asked, monitor.reference_windows)).start
 
 # %% ../../nbs/30_composition/02_compose.ipynb #d801dc53
-def newest_cohort(rows: pd.DataFrame, params: Compose, mature_before: pd.Timestamp) -> pd.DataFrame:
-    """Return the newest share of the newest window that has enough mature labels; empty where there
-    is none."""
+def newest_cohort(
+    rows: pd.DataFrame,  # rows as of now
+    params: Compose,  # evaluation_share, min_rows
+    mature_before: pd.Timestamp,  # labels of events from here on are too young
+    # models in place, now or before, have learned from events up to here; None: from none of these
+    learned: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Return the newest share of the newest window that has enough mature labels, without what a
+    model in place has learned from; empty where there is none."""
     able = rows[(rows["label"].notna() & (rows["event_time"] < mature_before)).to_numpy()]
     sizes = able["window"].value_counts()
     enough = [name for name in able["window"].drop_duplicates() if sizes[name] >= params.min_rows]
@@ -74,7 +80,11 @@ def newest_cohort(rows: pd.DataFrame, params: Compose, mature_before: pd.Timesta
         return able.iloc[:0]
     cohort = able[(able["window"] == enough[-1]).to_numpy()]
     cut = cohort["event_time"].iloc[int(len(cohort) * (1 - params.evaluation_share))]
-    return cohort[(cohort["event_time"] >= cut).to_numpy()].reset_index(drop=True)
+    cohort = cohort[(cohort["event_time"] >= cut).to_numpy()]
+    if learned is not None and cohort["event_time"].iloc[0] <= learned:
+        cohort = cohort[(cohort["event_time"] > learned).to_numpy()]
+        cohort = cohort if len(cohort) >= params.min_rows else cohort.iloc[:0]
+    return cohort.reset_index(drop=True)
 
 # %% ../../nbs/30_composition/02_compose.ipynb #f9913d90
 def _card(
@@ -195,6 +205,7 @@ def compose(
     | None = None,  # the reference, for rows that are unlike it; None: none is left out
     doubted: str | None = None,  # window whose loss more labels would tell
     labels: int = 0,  # how many of its events people are asked to label for that
+    learned: pd.Timestamp | None = None,  # see `newest_cohort`
 ) -> Composed:
     """Compose the evaluation set and, if the iteration is to improve, one training set per recipe,
     or the rows for a correction."""
@@ -204,12 +215,13 @@ def compose(
             "No labels are old enough to be a fair sample, so there is nothing to train on or to "
             "measure with.",
         )
-    evaluation = newest_cohort(rows, params, mature_before).assign(reason="evaluation")
+    evaluation = newest_cohort(rows, params, mature_before, learned).assign(reason="evaluation")
     if evaluation.empty:
         return _nothing(
             data,
-            f"No window has {params.min_rows} mature labels, so there is nothing to train on or "
-            "to measure with.",
+            f"No window has {params.min_rows} mature labels"
+            f"{'' if learned is None else ' that no model in place has learned from'}, so there is "
+            "nothing to train on or to measure with.",
         )
     odd = unlike(known, rows, params, monitor)
     queue = _queue(rows, mature_before, params, odd, doubted, labels)
@@ -359,9 +371,16 @@ def compose_for(
         known,
         moment.window.name if moment.window else None,
         proposal.labels,
+        _learned(state),
     )
     earlier = evaluated_before(rows, state.matrix, made.evaluation) if training else made.recall
     return replace(made, recall=earlier)
+
+
+def _learned(state: State) -> pd.Timestamp | None:
+    "Return the newest event that a model in place, now or before, has learned from."
+    ends = [c.trained_until for c in state.card.champions if c.trained_until]
+    return max(map(pd.Timestamp, ends), default=None)
 
 # %% ../../nbs/30_composition/02_compose.ipynb #d2ca2877
 def _nothing(data: Data, reason: str) -> Composed:

@@ -765,6 +765,11 @@ class Train(Block):
     learning_rate: float = Field(0.08, gt=0, description="boosting only")
     leaves: int = Field(15, ge=2, description="boosting only: leaves per tree")
     seed: int = Field(7, ge=0, description="seed of everything random in a training")
+    refit: bool = Field(
+        True,
+        description="train what passed the gates on the evaluation rows too, before it is put in "
+        "place",
+    )
     trusted_types: tuple[str, ...] = Field(
         (), description="classes of your own that a stored model may hold, as package.module.Class"
     )

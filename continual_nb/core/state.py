@@ -38,6 +38,8 @@ class Champion(Result):
     accepted: Metrics  # what it scored when it was accepted
     tries: int = 1  # models and windows that were tried until one was accepted
     replaced_in: int | None = None  # iteration in which another one took its place
+    # hash of the evaluated model of the same recipe: this one learned from the evaluation rows too
+    twin: str | None = None
 
 # %% ../../nbs/00_core/15_state.ipynb #49c9e7e7
 class Rival(Result):

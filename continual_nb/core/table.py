@@ -116,7 +116,7 @@ EVALUATE = Stage(
     "evaluate",
     "Compare challengers, champion and replaced champions behind the gates.",
     reads=("compose", "train", "data/state/in"),
-    params=("data", "windows", "monitor", "evaluate", "train.trusted_types"),
+    params=("data", "windows", "monitor", "train", "evaluate"),
     results=("evaluation",),
     signed=True,
     metrics=("metrics.json",),

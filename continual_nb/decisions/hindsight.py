@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Entry', 'Verdict', 'PRIOR', 'FEWEST', 'LOUD', 'NEWEST', 'by_iteration', 'pairs', 'difference', 'brought', 'Looked',
-           'scored', 'Alerts', 'certain_harm', 'alerts', 'missed', 'Correction', 'slope', 'corrections', 'Hindsight',
-           'hindsight', 'as_diff']
+           'scored', 'Refitted', 'refits', 'refits_in_words', 'Alerts', 'certain_harm', 'alerts', 'missed',
+           'Correction', 'slope', 'corrections', 'Hindsight', 'hindsight', 'as_diff']
 
 # %% ../../nbs/60_decisions/03_hindsight.ipynb #0a853df7
 import math
@@ -195,6 +195,47 @@ def scored(ledger: tuple[Entry, ...], params: Params) -> tuple[Looked, ...]:
         )
     return tuple(made)
 
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #1289caa9
+class Refitted(Result):
+    "One refit against the model that was evaluated in its place."
+
+    iteration: int
+    window: str | None
+    gain: float  # loss per event that the refit saved on later events
+    se: float  # its standard error
+    rows: int
+
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #29b178e9
+def refits(ledger: tuple[Entry, ...]) -> tuple[Refitted, ...]:
+    "Score every refit that went in, once later windows have come."
+    turns, made = by_iteration(ledger), []
+    for at, turn in enumerate(turns):
+        told, decision = turn["evaluation"].get("refit") or {}, turn["decision"]
+        if not told.get("used") or decision["champion"] != told["model"]:
+            continue
+        found = brought(turns, at, told["twin"], told["model"])
+        if found is not None:
+            about = {"iteration": decision["iteration"], "window": decision["window"]}
+            made.append(
+                Refitted(**about, gain=number(found[0]), se=number(found[1]), rows=found[2])
+            )
+    return tuple(made)
+
+# %% ../../nbs/60_decisions/03_hindsight.ipynb #dc80c2d4
+def refits_in_words(found: tuple[Refitted, ...]) -> str:  # empty where none was measured
+    "Say what refits brought, weighted by the rows they were measured on."
+    if not found:
+        return ""
+    rows = sum(one.rows for one in found)
+    gain = sum(one.gain * one.rows for one in found) / rows
+    error = 1.96 * math.sqrt(sum((one.se * one.rows) ** 2 for one in found)) / rows
+    count = "One refit" if len(found) == 1 else f"{len(found)} refits"
+    minus = "\N{MINUS SIGN}"
+    return (
+        f" {count} on the evaluation rows saved {gain:.4f} per event (±{error:.4f}) against the "
+        "models that had been evaluated, on later events."
+    ).replace("-0.", f"{minus}0.")
+
 # %% ../../nbs/60_decisions/03_hindsight.ipynb #bd00cc74
 class Alerts(Result):
     "How one kind of alert has done."
@@ -348,6 +389,7 @@ class Hindsight(Result):
     slope: float  # realised over promised gain
     slope_sd: float
     measured: int  # changes that the slope rests on
+    refits: tuple[Refitted, ...] = ()  # those that went in, as far as later windows tell
     corrections: tuple[Correction, ...] = ()
 
     def section(self) -> Section:
@@ -374,6 +416,7 @@ class Hindsight(Result):
                 f" In {self.harm} windows the model certainly did harm; {self.silent} of "
                 "them raised no alert."
             )
+        lead += refits_in_words(self.refits)
         spell = lambda v: "" if v is None else f"{v:.4g}".replace("-", "\N{MINUS SIGN}")
         rows = tuple(
             (
@@ -521,6 +564,7 @@ def hindsight(ledger: tuple[Entry, ...], params: Params) -> Hindsight:
         slope=number(b),
         slope_sd=number(sd),
         measured=n,
+        refits=refits(ledger),
         corrections=corrections(ledger, params),
     )
 

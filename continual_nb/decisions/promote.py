@@ -25,6 +25,7 @@ from ..evaluation.result import Evaluation
 from ..monitoring.result import Monitoring
 from ..policy.result import Proposal
 from ..training.cards import Card, Training
+from ..training.refit import Refit
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #153f022e
 def _worth(
@@ -36,7 +37,8 @@ def _worth(
 ) -> str:
     "Say what the recommended step is worth, in money per window, with its interval."
     pairs = evaluation.ghosts if recommendation.do == "rollback" else evaluation.comparisons
-    pair = next((c for c in pairs if c.challenger == recommendation.model), None)
+    judged = evaluation.judged_as(recommendation.model)
+    pair = next((c for c in pairs if c.challenger == judged), None)
     if recommendation.do == "refresh":
         return (
             "It saves nobody's money by itself: alarms about what has long been known fall "
@@ -178,7 +180,8 @@ def promote(
 ) -> tuple[Outcome, State]:
     "Do what was signed, and return it with the state that goes out."
     before = state.card.champion
-    names = model_names((*state.card.champions, *training.challengers))
+    again = [evaluation.refit] if evaluation.refit and evaluation.refit.used else []
+    names = model_names((*state.card.champions, *training.challengers, *again))
     recommendation = recommend(proposal, evaluation, before, names)
     stale = moved(decision, evidence) if decision.verdict != "pending" else ()
     answer, verdict, asked = _verdict(
@@ -254,6 +257,7 @@ def _debt(proposal: Proposal, evaluation: Evaluation, params: Decide, events: in
 def _bookkeeping(state, moment, ingested, monitoring, evaluation, champion, changed, debt) -> State:
     "Move the parts of the state that every iteration moves."
     kept = {champion, *(c.hash for c in state.card.champions)}
+    kept |= {evaluation.judged_as(champion)} if changed else set()
     scores = tuple(
         score for score in (*monitoring.scores, *evaluation.scores) if score.model in kept
     )
@@ -302,16 +306,20 @@ def _bookkeeping(state, moment, ingested, monitoring, evaluation, champion, chan
 def _matrix(cells, evaluation: Evaluation, kept: set) -> tuple[Cell, ...]:
     "Add this iteration's cells of the models that are kept; a cell that is scored again is replaced."
     fresh = [c for c in (evaluation.recall.cells if evaluation.recall else ()) if c.model in kept]
+    if evaluation.placed in kept and evaluation.placed != evaluation.candidate:
+        twins = [c for c in fresh if c.model == evaluation.candidate]
+        fresh += [c.model_copy(update={"model": evaluation.placed}) for c in twins]
     again = {(c.model, c.window) for c in fresh}
     return (*(c for c in cells if (c.model, c.window) not in again), *fresh)
 
 
 def _with_champion(after, moment, hash_, training, evaluation, models, reference) -> State:
     "Put a promoted challenger in place, with the reference on which it was accepted."
-    card: Card = next(c for c in training.challengers if c.hash == hash_)
-    score: Score = next(s for s in evaluation.scores if s.model == hash_)
-    new = Champion(
-        hash=hash_,
+    judged = evaluation.judged_as(hash_)
+    card: Card = next(c for c in training.challengers if c.hash == judged)
+    score: Score = next(s for s in evaluation.scores if s.model == judged)
+    tested = Champion(
+        hash=judged,
         recipe=card.recipe,
         iteration=moment.number,
         window=moment.window.name if moment.window else "",
@@ -321,14 +329,31 @@ def _with_champion(after, moment, hash_, training, evaluation, models, reference
         accepted=score.metrics,
         tries=_tries(after.ledger, len(evaluation.recipes)),
     )
-    profile = evaluation.profiles.get(hash_)
+    new = _with_refit(tested, evaluation.refit if hash_ != judged else None, moment.number)
+    profile = evaluation.profiles.get(judged)
     return replace(
         after,
-        card=after.card.model_copy(update={"champions": (*after.card.champions, new)}),
-        models={**after.models, hash_: models[hash_]},
+        card=after.card.model_copy(update={"champions": (*after.card.champions, *new)}),
+        models={**after.models, **{one.hash: models[one.hash] for one in new}},
         reference=reference or after.reference,
         prediction=profile.to_dict() if profile else None,
     )
+
+
+def _with_refit(tested: Champion, refit: Refit | None, number_: int) -> tuple[Champion, ...]:
+    """Put the refit after the evaluated model, which goes on as a former one; what was accepted is
+    what was measured on the evaluated one."""
+    if refit is None:
+        return (tested,)
+    placed = {
+        "hash": refit.hash,
+        "rows": refit.rows,
+        "trained_from": refit.trained_from,
+        "trained_until": refit.trained_until,
+        "twin": tested.hash,
+    }
+    former = tested.model_copy(update={"replaced_in": number_})
+    return (former, tested.model_copy(update=placed))
 
 
 def _tries(ledger, recipes: int) -> int:
@@ -367,8 +392,9 @@ def _open_questions(evaluation: Evaluation) -> tuple[str, ...]:
 def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, changed: bool) -> dict:
     """What an evaluation leaves in the ledger: paired gains of challengers and ghosts, how good a
     fresh model is, and what is owed."""
+    named = lambda key: evaluation.placed if key == evaluation.candidate else key
     spelled = lambda c: {
-        "challenger": c.challenger,
+        "challenger": named(c.challenger),
         "recipe": c.recipe,
         "gain": c.overall.gain,
         "low": c.overall.low,
@@ -402,7 +428,16 @@ def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, cha
         "owed": number(max(0.0, *gains) * monitoring.rows * params.costs.loss)
         if gains and not changed
         else 0.0,
+        **_of_refit(evaluation.refit),
     }
+
+# %% ../../nbs/60_decisions/08_promote.ipynb #99aa54fe
+def _of_refit(refit: Refit | None) -> dict:
+    "What a refit leaves in the ledger, so that later windows tell what it brought."
+    if refit is None:
+        return {}
+    told = {"model": refit.hash, "twin": refit.twin, "used": refit.used}
+    return {"refit": {**told, "apart": refit.apart, "floor": refit.floor}}
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #61db2ef2
 def _listened(ledger, moment, feedback):
@@ -474,7 +509,7 @@ def _entries(params, ledger, moment, ingested, monitoring, proposal, evaluation,
         **about,
         kind="evaluation",
         answer=evaluation.answer,
-        candidate=evaluation.candidate,
+        candidate=evaluation.placed,
         **compared(params, monitoring, evaluation, outcome.answer in ("promoted", "rolled back")),
     )
     return append(

@@ -92,8 +92,8 @@ def recommend(
         place = "in the place of the present one" if champion else "in place as the first one"
         return Recommendation(
             do="promote",
-            model=evaluation.candidate,
-            sentence=f"Put {name(evaluation.candidate)} {place}.",
+            model=evaluation.placed,
+            sentence=f"Put {name(evaluation.placed)} {place}.",
         )
     if proposal.means == "refresh reference" and champion in evaluation.profiles:
         return Recommendation(

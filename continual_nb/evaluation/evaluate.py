@@ -31,6 +31,7 @@ from continual_nb.evaluation.gates import (
 from .result import FORMER, Evaluation
 from ..monitoring.profiles.profile import ColumnProfile, column_profile
 from ..training.cards import Training
+from ..training.refit import Refit, refit
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #11491f4a
 def _scores(
@@ -234,8 +235,8 @@ def run_evaluation(
     composed: Composed,  # its evaluation set, and rows of windows evaluated before
     training: Training,
     challengers: Mapping[str, bytes],  # hash -> bytes
-) -> Evaluation:
-    "Evaluate the models of an iteration."
+) -> tuple[Evaluation, dict[str, bytes]]:  # and the refit of the candidate, by its hash
+    "Evaluate the models of an iteration, and train what passed on the evaluation rows too."
     leak = next((c for c in composed.composition.checks if c.verdict == "fail"), None)
     why = (
         f"The sets leak: {leak.name}, {leak.sentence}."
@@ -260,9 +261,21 @@ def run_evaluation(
         skip=why,
         profiled=composed.composition.answer == "reference only",
     )
-    return found.model_copy(
-        update={"recall": _recall(params, state, composed, training, found, fresh)}
-    )
+    recalled = _recall(params, state, composed, training, found, fresh)
+    made, model = None, None
+    if found.candidate and params.train.refit:
+        made, model = _refit(params, composed, found, fresh[found.candidate])
+    content = {model.hash: model.content} if made and made.used else {}
+    return found.model_copy(update={"recall": recalled, "refit": made}), content
+
+
+def _refit(
+    params: Params, composed: Composed, found: Evaluation, twin: Model
+) -> tuple[Refit, Model | None]:
+    "Refit the candidate on its own rows and the evaluation rows, but those unlike the reference."
+    new, odd = composed.evaluation, set(composed.outliers["event_id"])
+    new = new[~new["event_id"].isin(odd).to_numpy()]
+    return refit(params.data, params.train, found.recipe, twin, composed.sets[found.recipe], new)
 
 
 def _loader(params: Params, models: Mapping[str, bytes]) -> Callable[[str], Model]:

@@ -15,6 +15,7 @@ from .forgetting import Recall
 from .paired import Comparison, Delta
 from .gates import GateResult, spell, spell_gain
 from ..monitoring.profiles.profile import ColumnProfile
+from ..training.refit import Refit
 
 FORMER = "former champion"  # stands for the recipe of a replaced champion
 MATRIX = 3  # evaluated windows from which on the matrix of models and windows is drawn
@@ -93,16 +94,26 @@ class Evaluation(Result):
     recipes: dict[str, str] = {}  # hash of a challenger -> its recipe
     unchecked: tuple[str, ...] = ()  # sentences
     recall: Recall | None = None  # what is known of earlier windows; None: nothing was evaluated
+    refit: Refit | None = None  # of the candidate, on the evaluation rows too; None: not asked for
 
     def section(self) -> Section:
         """Show the gains of the best challenger and its gates; the gates of the others and all
         scores are folded."""
         shown, folded = _tables(self)
-        remembers = self.recall.sentence if self.recall else ""
-        lead = f"{self.in_words} {remembers}".strip()
+        more = [part.sentence for part in (self.recall, self.refit) if part is not None]
+        lead = " ".join(filter(None, (self.in_words, *more)))
         return Section(
             "Is a new model better?", lead, _pictures(self), shown, self.unchecked, folded
         )
+
+    @property
+    def placed(self) -> str | None:
+        "Hash of what would be put in place: the candidate's refit, or the candidate itself."
+        return self.refit.placed if self.refit else self.candidate
+
+    def judged_as(self, model: str | None) -> str | None:
+        "Hash of the model that was evaluated in the place of `model`: a refit's twin."
+        return self.candidate if model is not None and model == self.placed else model
 
     @property
     def in_words(self) -> str:

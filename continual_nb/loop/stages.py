@@ -345,9 +345,12 @@ def _composed(project: Project):
     from continual_nb.composition.result import Composed, Composition
 
     folder = project.folder("compose")
-    earlier = folder / "recall.parquet"
+    composition, earlier = Composition.read(folder), folder / "recall.parquet"
+    names = [card.name for card in composition.sets]
     return Composed(
-        Composition.read(folder),
+        composition,
+        {name: read_parquet(folder / f"sets/{name}.parquet") for name in names},
+        outliers=read_parquet(folder / "outliers.parquet"),
         evaluation=read_parquet(folder / "evaluation.parquet"),
         recall=read_parquet(earlier) if earlier.exists() else pd.DataFrame(),
     )
@@ -360,7 +363,7 @@ def evaluate(project: Project, out: Path) -> str:
 
     iteration = project.iteration()
     state = _state(project, iteration)
-    evaluation = run_evaluation(
+    evaluation, refitted = run_evaluation(
         project.params(),
         moment_of(project, iteration),
         state,
@@ -369,6 +372,8 @@ def evaluate(project: Project, out: Path) -> str:
         _challengers(project),
     )
     evaluation.write(out)
+    for hash_, content in refitted.items():
+        write_bytes(out / f"{hash_}.skops", content)
     best = next(
         (s for s in evaluation.scores if s.model == (evaluation.candidate or state.card.champion)),
         None,
@@ -403,6 +408,11 @@ def evaluate(project: Project, out: Path) -> str:
     return evaluation.answer
 
 # %% ../../nbs/85_loop/11_stages.ipynb #d43dde8a
+def _refitted(folder: Path) -> dict[str, bytes]:
+    "Read the refit of the candidate, if it is what would be put in place."
+    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.skops"))}
+
+# %% ../../nbs/85_loop/11_stages.ipynb #898afbd3
 def promote(project: Project, out: Path) -> str:
     "Do what was signed and write the state that goes out."
     from continual_nb.loop.feedback import heard
@@ -432,7 +442,7 @@ def promote(project: Project, out: Path) -> str:
         Proposal.read(work("decide")),
         Training.read(work("train")),
         Evaluation.read(work("evaluate")),
-        _challengers(project),
+        _challengers(project) | _refitted(work("evaluate")),
         reference,
         heard(project),
     )

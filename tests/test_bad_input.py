@@ -530,3 +530,16 @@ def test_a_users_own_stage_that_makes_the_source_is_brought_up_to_date(sealed, c
     assert json.loads(said)["stale_own"] == ["fetch"]
     loop.continual("open")
     assert loop.json("data/arrival/arrival.json")["delivered"] == 600
+
+
+@pytest.mark.parametrize("placeholder", ["9999-12-31", "2099-12-31"])
+def test_a_placeholder_date_goes_to_quarantine_and_opens_no_window(placeholder):
+    days = pd.date_range("2024-01-01", periods=200).astype("str").tolist()
+    raw = pd.DataFrame({"when": [*days, placeholder], "a": range(201), "y": [0, 1] * 100 + [0]})
+    data = Data(source="a.csv", time="when", label="y", label_delay="3d", numeric=("a",))
+    delivery = delivered(raw, data)
+    assert delivery.frame["event_time"].max() == pd.Timestamp("2024-07-18", tz="UTC")
+    as_of = pd.Timestamp("2024-08-01", tz="UTC")
+    arrival = snapshot(delivery, data, Cadence("month"), Store((), None), as_of)
+    assert arrival.rejected["reason"].tolist() == ["when: decades after the others"]
+    assert len(arrival.events) == 200

@@ -508,3 +508,17 @@ def test_named_metrics_stand_beside_the_loss():
     root = lambda slope: np.sqrt(((label - slope * rows["x"]) ** 2).mean())
     assert rmse.name == "rmse" and rmse.gain == pytest.approx(root(0.0) - root(1.0))
     assert 0 < rmse.low < rmse.gain < rmse.high
+
+
+def test_a_far_better_challenger_is_not_refused_because_a_constant_is_better_still():
+    rows = world(900, seed=1)
+    champion = learned(world(900, seed=2, slope=-3.0))
+    found = judged(rows, champion, {"refit_all": world(900, seed=3, slope=-0.6)})
+    (gates,) = found.gates.values()
+    floor = next(gate for gate in gates if gate.name == "better than a constant answer")
+    assert floor.verdict == "fail" and floor.advises
+    assert found.answer == "promote" and "stop predicting" in found.section().lead
+    first = judged(rows, None, {"refit_all": world(900, seed=3, slope=-0.6)})
+    assert first.answer == "keep" and not first.stop  # nothing worse is in place: it is refused
+    useful = judged(rows, champion, {"refit_all": world(900, seed=4)})
+    assert useful.answer == "promote" and not useful.stop

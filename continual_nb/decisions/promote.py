@@ -202,7 +202,15 @@ def promote(
         answer=answer,
         verdict=verdict,
         asked=asked,
-        worth=_worth(proposal, evaluation, recommendation, params.decide, monitoring.rows),
+        worth=" ".join(
+            filter(
+                None,
+                (
+                    _worth(proposal, evaluation, recommendation, params.decide, monitoring.rows),
+                    evaluation.stop,
+                ),
+            )
+        ),
         recommendation=recommendation,
         by=decision.by,
         verified=verified(decision, params.promote),

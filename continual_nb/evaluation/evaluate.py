@@ -95,7 +95,8 @@ def _decided(
         reason = f"{recipes[key]} may be promoted: {why}."
         return {"answer": "promote", "candidate": key, "recipe": recipes[key], "reason": reason}
     failed = {
-        key: next((g for g in found if g.verdict == "fail"), None) for key, found in gates.items()
+        key: next((g for g in found if g.verdict == "fail" and not g.advises), None)
+        for key, found in gates.items()
     }
     key = max(gates, key=lambda name: (failed[name] is None, worth[name]))
     blocking = (gate for gate in gates[key] if gate.verdict != "pass" and gate.needed)

@@ -28,6 +28,7 @@ class GateResult(Result):
     verdict: Literal["pass", "fail", "not enough data"]
     reason: str  # a sentence that a stakeholder can read
     needed: bool = True  # False: it blocks only when it fails, not when it cannot see
+    advises: bool = False  # it blocks nothing: its failure puts another action on the menu
 
 # %% ../../nbs/50_evaluation/02_gates.ipynb #fc5df4ed
 def spell(
@@ -70,7 +71,8 @@ def better_than_base_rate(
         str, float
     ],  # what its training labels would have answered every time (Card.constant)
     confidence: float,  # of the interval
-    needed: bool = True,  # False where a champion is in place: then only a proven failure blocks
+    needed: bool = True,  # False where a champion is in place: then a failure blocks nothing, for a
+    # worse model would stay, and to stop predicting is advised
 ) -> GateResult:
     """Ask for a loss below that of a constant answer; a base rate that only the evaluation rows
     know would be hindsight."""
@@ -97,6 +99,7 @@ def better_than_base_rate(
             verdict="fail",
             reason=f"It knows less than the base rate: {around}",
             needed=needed,
+            advises=not needed,
         )
     reason = f"It cannot be told from the base rate: {around}"
     return GateResult(name=name, verdict="not enough data", reason=reason, needed=needed)
@@ -178,5 +181,6 @@ def passes(
 ) -> bool:
     "Tell whether a challenger may be promoted: what is needed passes, and nothing fails."
     return all(
-        gate.verdict == "pass" or (not gate.needed and gate.verdict != "fail") for gate in gates
+        gate.verdict == "pass" or gate.advises or (not gate.needed and gate.verdict != "fail")
+        for gate in gates
     )

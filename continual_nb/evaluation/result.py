@@ -101,7 +101,7 @@ class Evaluation(Result):
         scores are folded."""
         shown, folded = _tables(self)
         more = [part.sentence for part in (self.recall, self.refit) if part is not None]
-        lead = " ".join(filter(None, (self.in_words, *more)))
+        lead = " ".join(filter(None, (self.in_words, self.stop, *more)))
         return Section(
             "Is a new model better?", lead, _pictures(self), shown, self.unchecked, folded
         )
@@ -110,6 +110,18 @@ class Evaluation(Result):
     def placed(self) -> str | None:
         "Hash of what would be put in place: the candidate's refit, or the candidate itself."
         return self.refit.placed if self.refit else self.candidate
+
+    @property
+    def stop(self) -> str:
+        "Say that to stop predicting would be better still, where that is proven; empty where not."
+        best = _best(self)
+        gates = self.gates.get(best.challenger, ()) if best else ()
+        if not any(gate.advises and gate.verdict == "fail" for gate in gates):
+            return ""
+        return (
+            "To stop predicting is on the menu: always giving the same answer is proven to be better "
+            "than the best new model."
+        )
 
     def judged_as(self, model: str | None) -> str | None:
         "Hash of the model that was evaluated in the place of `model`: a refit's twin."

@@ -953,6 +953,8 @@ class _Labelled:
     def _relation(self, look, faulty) -> Relation:
         "Ask whether the same inputs still lead to the same outcomes."
         m = self.m
+        if self.waiting:
+            return Relation(verdict="not testable", note=self.waiting)
         kinds = {n: k for n, k in self._kinds(faulty).items() if n in look[1]}
         label = [side[m.label] for side in look]
         level = self.settings.alpha * SPENT["relation"]
@@ -1360,7 +1362,7 @@ class _Scoring(
         self.window = as_measures(window.reset_index(drop=True), monitor.units_)
         self.window = self.window.assign(**days_between(self.window, monitor.gaps_))
         self.delivered = {"reference": len(monitor.reference_), "current": len(window)}
-        self.depends, self.blocks, self.law = Dependence(), None, None
+        self.depends, self.blocks, self.law, self.waiting = Dependence(), None, None, ""
         self.found: list[Finding] = []
         self.unchecked: list[str] = []
         for name in dict.fromkeys([*monitor.twice_, *twice]):
@@ -1410,6 +1412,7 @@ class _Scoring(
         if not restorable(profile.table.sum(axis=0), rows, more, self.settings.min_effect):
             return drift
         note = f"labels of {gone:.0%} of the rows have not come, and could make up the difference"
+        self.waiting = note
         return drift.model_copy(update={"verdict": "inconclusive", "note": note})
 
     def answer(self) -> Comparison:

@@ -610,7 +610,7 @@ def test_doing_nothing_is_scored_too():
         )
     )
     looked = scored(ledger, PARAMS)
-    assert [one.verdict for one in looked[:4]] == ["wrong", "wrong", "right", "right"] and looked[
+    assert [one.verdict for one in looked[:4]] == ["right", "wrong", "right", "right"] and looked[
         -1
     ].verdict == "too early"
 
@@ -708,8 +708,8 @@ def test_sabotage_makes_trust_fall_for_the_stated_reason(sabotage, said):
 
 
 def test_approving_harm_makes_trust_fall_for_that_reason():
-    good, bad = promotions(6, 0.03, 0.03, np.random.default_rng(4)), []
-    champion, at = "m6", 14
+    good, bad = promotions(12, 0.03, 0.03, np.random.default_rng(4)), []
+    champion, at = "m12", 26
     for k in range(3):
         bad += told(at + 2 * k, "promoted", f"h{k}", champion, action="improve") + told(
             at + 2 * k + 1, champion=f"h{k}", previous=f"h{k}", ghosts=[(champion, 0.06)]
@@ -775,8 +775,23 @@ def test_hindsight_survives_a_ledger_of_before():
     assert (
         len(found.decisions) == 2
         and impact(tuple(old), PARAMS).updates == ()
-        and trust(tuple(old), PARAMS).score is not None
+        and trust(tuple(old), PARAMS).judged == 0
     )
+
+
+def test_a_break_after_a_decision_is_not_held_against_it():
+    calm = sum([told(k, excess=0.0) for k in range(1, 4)], [])
+    broken = sum([told(k, excess=0.2) for k in range(4, 8)], [])
+    looked = scored(tuple(calm + broken), PARAMS)
+    assert [one.verdict for one in looked[:3]] == ["right"] * 3 and looked[3].verdict == "wrong"
+    assert looked[2].realised == 0
+
+
+def test_trust_is_silent_until_ten_decisions_have_been_judged():
+    for n in (5, 9, 14, 20):
+        found = trust(tuple(sum([told(k, excess=-0.05) for k in range(1, n + 1)], [])), PARAMS)
+        assert (found.score is None) == (found.judged < 10) and found.decisions == n
+        assert f"{found.judged} of {n}" in found.section().lead
 
 
 # -- the commands ------------------------------------------------------------------------------------
@@ -788,7 +803,7 @@ def test_the_ledger_command_looks_back_and_changes_nothing(twice):
     assert [one["iteration"] for one in looked["hindsight"]["decisions"]] == [1, 2]
     assert (
         looked["impact"]["first"]
-        and looked["trust"]["score"] > 0
+        and looked["trust"]["score"] is None  # two decisions are no record
         and looked["trust"]["standing"][0]["right"] == 0
     )  # replayed decisions earn nothing
     assert "no change of params.yaml" in twice.continual("ledger", "--propose").out

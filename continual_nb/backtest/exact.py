@@ -34,7 +34,7 @@ from ..monitoring.result import Monitoring
 from ..policy.decide import decide
 from ..policy.result import Proposal, Steer
 from ..training.cards import Training
-from ..training.train import train
+from ..training.train import train, with_always
 
 # %% ../../nbs/70_backtest/01_exact.ipynb #780270d3
 @dataclass(frozen=True)
@@ -112,7 +112,11 @@ def run_iteration(
         champion=frozen,
     )
     content = {hash_: model.content for hash_, model in models.items()}
+    training, models = with_always(
+        params.data, params.train, composed.sets, composed.always, (training, models)
+    )
     evaluation, again = run_evaluation(params, moment, state, composed, training, content)
+    content = {hash_: model.content for hash_, model in models.items()}
     evidence = {
         type(part).file: sha256(part.to_file())
         for part in (monitoring, proposal, composed.composition, training, evaluation)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TODAY', 'Tables', 'tables', 'Walk', 'walk', 'Debts', 'oracle', 'usual', 'from_file', 'block_means', 'ranks', 'Scored',
-           'Gap', 'Backtested', 'compared', 'gap']
+           'Gap', 'Yardstick', 'Backtested', 'compared', 'gap']
 
 # %% ../../nbs/70_backtest/03_policies.ipynb #9cc9426a
 from dataclasses import dataclass
@@ -555,7 +555,16 @@ class Gap(Result):
         tuple[str, str, str, str], ...
     ] = ()  # window, means, outcome, champion: what the exact fold did
 
-# %% ../../nbs/70_backtest/03_policies.ipynb #a33cbedc
+
+class Yardstick(Result):
+    "An answer that costs no thought, on the same windows."
+
+    name: str
+    cost: float  # money in all
+    errors: float  # of which errors
+    loss: float  # per event
+
+# %% ../../nbs/70_backtest/03_policies.ipynb #9d7dae00
 class Backtested(Result):
     "Policies side by side on this project's history."
 
@@ -570,6 +579,7 @@ class Backtested(Result):
     metric: str = "loss"
     gap: Gap | None = None
     unchecked: tuple[str, ...] = ()
+    yardsticks: tuple[Yardstick, ...] = ()  # always without a test, and the constant answer
 
     def section(self) -> Section:
         "Show the ranking, the picture, and how far to trust it."
@@ -586,7 +596,7 @@ class Backtested(Result):
         "Draw upkeep against quality, with the frontier and today's policy on it."
         return _picture(self)
 
-# %% ../../nbs/70_backtest/03_policies.ipynb #9d7dae00
+# %% ../../nbs/70_backtest/03_policies.ipynb #db5a1b01
 def compared(
     matrix: Matrix,
     params: Params,
@@ -658,9 +668,35 @@ def compared(
         chosen=first.name,
         metric=metric,
         unchecked=_limits(params, matrix),
+        yardsticks=_yardsticks(matrix, look, params),
     )
 
-# %% ../../nbs/70_backtest/03_policies.ipynb #d51458a2
+# %% ../../nbs/70_backtest/03_policies.ipynb #b631d462
+def _yardsticks(matrix: Matrix, look: Tables, params: Params) -> tuple[Yardstick, ...]:
+    "Score what costs no thought on the windows after the first model was put in place."
+    costs, T = params.decide.costs, len(matrix.windows)
+    recipes = params.compose.recipes.items()
+    wide = next((n for n, steps in recipes if steps[0].sampler == "all"), matrix.recipe[0])
+    model, errors, work = look.champion, 0.0, 0.0
+    for t in range(look.begin + 1, T):
+        new = [
+            m for m, made in enumerate(matrix.made) if made == t - 1 and matrix.recipe[m] == wide
+        ]
+        if new:
+            model, work = new[0], work + costs.update + costs.rollout
+        errors += float(look.pay[model, t])
+    events, counted = matrix.events[look.begin + 1 :], matrix.counts["window"][look.begin + 1 :]
+    base = matrix.base["window"][look.begin + 1 :].sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
+    flat, scale = float((base * events).sum()) * costs.loss, costs.loss * events.sum() or 1.0
+    made = (("always, no test", errors, work), ("constant", flat, 0.0))
+    return tuple(
+        Yardstick(
+            name=name, cost=number(lost + paid), errors=number(lost), loss=number(lost / scale)
+        )
+        for name, lost, paid in made
+    )
+
+
 def _limits(params: Params, matrix: Matrix) -> tuple[str, ...]:
     "Say what this backtest cannot know."
     said = [
@@ -750,6 +786,13 @@ def _shown(b: Backtested) -> tuple[Table, ...]:
         if rows
         else []
     )
+    if b.yardsticks:
+        best = {"best policy": b.policies[0], **{y.name: y for y in b.yardsticks}}
+        cells = tuple(
+            (name, money(y.cost), money(y.errors), f"{y.loss:.4f}") for name, y in best.items()
+        )
+        heads = ("answer", "money in all", "of which errors", b.metric)
+        made.append(Table(heads, cells, "Beside what costs no thought, on the same windows"))
     if b.gap:
         made.append(
             Table(

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from .recipes import Taken, eligible_rows, now_of, recipe_hash, take_steps
-from .samplers import Context
+from .samplers import Context, all_rows, row_cap
 from .result import Check, Composed, Composition, SetCard
 from ..core.calibration import RECALIBRATE
 from ..core.ingest import Ingested
 from ..core.files import ContinualError
 from ..core.params import Compose, Data, Monitor, Params, Step
+from ..core.replay import ALWAYS
 from ..core.state import Cell, State
 from ..core.store import Store, empty_rows, rows_as_of
 from ..core.windows import Cadence, AsOf, Window
@@ -374,13 +375,34 @@ def compose_for(
         _learned(state),
     )
     earlier = evaluated_before(rows, state.matrix, made.evaluation) if training else made.recall
-    return replace(made, recall=earlier)
+    made = replace(made, recall=earlier)
+    if params.compose.always is None or made.evaluation.empty or not moment.window:
+        return made
+    if start is not None:
+        rows = rows_as_of(store, params.data, moment.cadence, moment.as_of, None, moment.window.end)
+    return _with_history(made, params.compose, rows, mature)
 
 
 def _learned(state: State) -> pd.Timestamp | None:
     "Return the newest event that a model in place, now or before, has learned from."
     ends = [c.trained_until for c in state.card.champions if c.trained_until]
     return max(map(pd.Timestamp, ends), default=None)
+
+# %% ../../nbs/30_composition/02_compose.ipynb #67c8da33
+def _with_history(
+    made: Composed, params: Compose, rows: pd.DataFrame, mature_before: pd.Timestamp
+) -> Composed:
+    "Add the rows of the yardstick that learns from all of history."
+    able = eligible_rows(rows, made.evaluation["event_time"].min(), mature_before)
+    if len(able) < params.min_rows:
+        return made
+    steps = (Step(sampler="all"), Step(sampler="cap", arguments={"rows": params.always}))
+    taken = row_cap(all_rows(able, None), None, params.always).assign(sample_weight=1.0)
+    taken = taken.reset_index(drop=True)
+    card = _card(ALWAYS, taken, steps=steps)
+    return replace(
+        made, composition=made.composition.model_copy(update={"always": card}), always=taken
+    )
 
 # %% ../../nbs/30_composition/02_compose.ipynb #d2ca2877
 def _nothing(data: Data, reason: str) -> Composed:

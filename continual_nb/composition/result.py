@@ -66,6 +66,7 @@ class Composition(Result):
     checks: tuple[Check, ...]
     queue: int  # rows put on the label queue for audit
     failed: dict[str, str] = {}  # recipe -> why it gave no set
+    always: SetCard | None = None  # rows of the yardstick that is trained in every window
 
     def section(self) -> Section:
         "Show the sets by window and reason, the checks, and what was left out."
@@ -195,5 +196,6 @@ class Composed:
     # of every row that was read: event_id, event_time, and for each recipe a reason, and the weight
     # (0: refused) in `RECIPE weight`
     reasons: pd.DataFrame | None = None
+    always: pd.DataFrame | None = None  # rows of the yardstick; None: it is not trained
     # rows of windows that were evaluated before, for what a new model has forgotten
     recall: pd.DataFrame = field(default_factory=pd.DataFrame)

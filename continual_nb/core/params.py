@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['OWN', 'MARK', 'RULES', 'TriggerRule', 'SAMPLERS', 'PUBLIC_KEY', 'Block', 'feature_name', 'source_name', 'Data',
-           'Windows', 'Ingest', 'Monitor', 'Costs', 'Debt', 'Schedule', 'Amount', 'Latency', 'Drift', 'Performance',
-           'Forecast', 'Combined', 'Trigger', 'Decide', 'AllRows', 'LastWindows', 'RowCap', 'Decay', 'ReplayRows',
-           'SameSeason', 'Importance', 'Balance', 'GroupCap', 'Quota', 'NearDuplicates', 'Undersample', 'Oversample',
-           'Smote', 'Step', 'Compose', 'Train', 'Evaluate', 'Mandate', 'approver', 'Promote', 'Report', 'When', 'Hook',
-           'Notify', 'Backtest', 'Params', 'read_yaml', 'parse_yaml', 'parse', 'duration', 'render']
+           'Windows', 'Ingest', 'Monitor', 'is_currency', 'Costs', 'Debt', 'Schedule', 'Amount', 'Latency', 'Drift',
+           'Performance', 'Forecast', 'Combined', 'Trigger', 'Decide', 'AllRows', 'LastWindows', 'RowCap', 'Decay',
+           'ReplayRows', 'SameSeason', 'Importance', 'Balance', 'GroupCap', 'Quota', 'NearDuplicates', 'Undersample',
+           'Oversample', 'Smote', 'Step', 'Compose', 'Train', 'Evaluate', 'Mandate', 'approver', 'Promote', 'Report',
+           'When', 'Hook', 'Notify', 'Backtest', 'Params', 'read_yaml', 'parse_yaml', 'parse', 'duration', 'render',
+           'scalar']
 
 # %% ../../nbs/00_core/04_params.ipynb #79247ad5
 import difflib
 import functools
 import re
+import unicodedata
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -253,6 +255,12 @@ class Monitor(Block):
     )
 
 
+def is_currency(word: str) -> bool:  # as it stands in params.yaml
+    "Whether a word is letters, or a sign of a currency with letters or without."
+    plain = "".join(c for c in word if unicodedata.category(c) != "Sc")
+    return bool(re.fullmatch(r"[^\W\d_]{0,8}", plain)) and 0 < len(word) <= len(plain) + 1
+
+
 class Costs(Block):
     "What things cost, in one unit of money; the unit is yours."
 
@@ -270,6 +278,23 @@ class Costs(Block):
     )
     review: float = Field(40, ge=0, description="money for one look by a person")
     label: float = Field(0.5, ge=0, description="money for one label that a person is asked for")
+    currency: str | None = Field(
+        None, description="what pages write before money, as € or CHF; null: nothing"
+    )
+    basis: Literal["stated", "guessed"] = Field(
+        "stated",
+        description="stated: people stand by these prices; guessed: nobody was asked, and pages "
+        "say so; `continual costs` asks",
+    )
+
+    @field_validator("currency")
+    @classmethod
+    def _symbol(cls, value: str | None) -> str | None:
+        if value is not None and not is_currency(value):
+            raise ValueError(
+                f"{value!r} is no currency: write its symbol or its three letters, as €, $ or CHF"
+            )
+        return value
 
     @property
     def change(self) -> float:
@@ -722,6 +747,12 @@ class Compose(Block):
         validate_default=True,
         description="rows that a correction of the champion's answers learns from",
     )
+    always: int | None = Field(
+        60_000,
+        ge=10,
+        description="rows at most of the yardstick that is trained on all of history in every "
+        "window, to tell what the loop is worth; null: it is not trained",
+    )
 
     @field_validator("recipes", mode="before")
     @classmethod
@@ -1170,8 +1201,8 @@ def _steps(steps: tuple[Step, ...], indent: str) -> list[str]:
     "One line a step: `- last_windows: {windows: 3}  # what it does`."
     lines = []
     for step in steps:
-        told = ", ".join(f"{key}: {_scalar(part)}" for key, part in step.arguments.items())
-        spelled = f"{indent}- {_scalar(step.sampler)}" + (f": {{{told}}}" if told else "")
+        told = ", ".join(f"{key}: {scalar(part)}" for key, part in step.arguments.items())
+        spelled = f"{indent}- {scalar(step.sampler)}" + (f": {{{told}}}" if told else "")
         form = SAMPLERS.get(step.sampler)
         lines += [f"{spelled:<40}  # {form.__doc__}" if form else spelled]
     return lines
@@ -1179,18 +1210,18 @@ def _steps(steps: tuple[Step, ...], indent: str) -> list[str]:
 
 def _line(name: str, value: Any, description: str, indent: str) -> str:
     "One `key: value  # comment` line, the comment aligned where there is room."
-    spelled = f"{indent}{name}: {_scalar(value)}"
+    spelled = f"{indent}{name}: {scalar(value)}"
     return (
         f"{spelled:<40}  # {description}" if len(spelled) <= 40 else f"{spelled}  # {description}"
     )
 
 # %% ../../nbs/00_core/04_params.ipynb #111c8440
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
     "Spell a scalar or a flat list as YAML."
     import json
 
     if isinstance(value, tuple):
-        return "[" + ", ".join(_scalar(part) for part in value) + "]"
+        return "[" + ", ".join(scalar(part) for part in value) + "]"
     if (
         isinstance(value, str)
         and re.fullmatch(r"[A-Za-z_][\w./*-]*", value)

@@ -83,6 +83,8 @@ class Card(Result):
     champions: tuple[Champion, ...] = ()  # every one so far, in order of promotion
     debt: float = 0.0  # money lost to staleness since the last update, as estimated
     rivals: tuple[Rival, ...] = ()
+    always: str | None = None  # hash of the yardstick that was trained on all of history
+    constant: dict[str, float] = {}  # what could be answered without a model, as last learned
     manifest: str = ""  # sha256 of store.json
     ledger: str = ""  # hash of the ledger's last line
 
@@ -181,7 +183,10 @@ def read_state(folder: Path) -> State:
     optional = lambda name: (
         read_layout(name, read_json(folder / name)) if (folder / name).exists() else None
     )
-    models = {champion.hash: _model_bytes(folder, champion.hash) for champion in card.champions}
+    kept = dict.fromkeys(
+        [*(c.hash for c in card.champions), *([card.always] if card.always else [])]
+    )
+    models = {hash_: _model_bytes(folder, hash_) for hash_ in kept}
     return State(
         card,
         tuple(Partition.model_validate(p) for p in read_json(folder / "store.json")),

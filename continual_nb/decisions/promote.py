@@ -230,6 +230,7 @@ def promote(
         after = _with_champion(
             after, moment, recommendation.model, training, evaluation, models, reference
         )
+    after = _with_yardsticks(after, training, models)
     if answer == "refreshed":
         after = replace(
             after, reference=reference, prediction=evaluation.profiles[before].to_dict()
@@ -396,7 +397,24 @@ def _open_questions(evaluation: Evaluation) -> tuple[str, ...]:
         )
     )
 
-# %% ../../nbs/60_decisions/08_promote.ipynb #d04a01df
+# %% ../../nbs/60_decisions/08_promote.ipynb #99d2747b
+def _with_yardsticks(state: State, training: Training, models: Mapping[str, bytes]) -> State:
+    "Keep the newest yardstick, and let go of the one before unless it is a champion."
+    cards = (
+        [training.always]
+        if training.always
+        else sorted(training.challengers, key=lambda c: -c.rows)
+    )
+    constant = cards[0].constant if cards else state.card.constant
+    kept = training.always.hash if training.always else state.card.always
+    champions = {c.hash for c in state.card.champions}
+    held = {k: v for k, v in state.models.items() if k in champions or k == kept}
+    if kept and kept not in held:
+        held[kept] = models[kept]
+    card = state.card.model_copy(update={"always": kept, "constant": constant})
+    return replace(state, card=card, models=held)
+
+
 def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, changed: bool) -> dict:
     """What an evaluation leaves in the ledger: paired gains of challengers and ghosts, how good a
     fresh model is, and what is owed."""
@@ -430,6 +448,7 @@ def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, cha
         "rows": evaluation.rows,
         "gains": [spelled(c) for c in evaluation.comparisons],
         "ghosts": [spelled(c) for c in evaluation.ghosts],
+        "yardsticks": [spelled(c) for c in evaluation.yardsticks],
         "fresh": [number(best.loss / best.baseline_loss), number(error / best.baseline_loss)]
         if best
         else None,

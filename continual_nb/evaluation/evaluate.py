@@ -12,13 +12,14 @@ import pandas as pd
 
 from ..composition.result import Composed
 from ..core.files import ContinualError, number
-from ..core.metrics import Score, measure
+from ..core.metrics import Score, baseline_losses, days, losses, measure
 from ..core.models import Model, Predictions, load, predict
 from ..core.params import Data, Evaluate, Monitor, Params
+from ..core.replay import ALWAYS, CONSTANT
 from ..core.state import State
 from ..core.windows import AsOf
 from .forgetting import Past, Recall, Placement, column, recall, row
-from .paired import Comparison, compare
+from .paired import Comparison, compare, difference
 from continual_nb.evaluation.gates import (
     GateResult,
     better_than_base_rate,
@@ -122,6 +123,8 @@ def evaluate(
     skip: str | None = None,  # why there is nothing to decide; None decides
     # whether the champion's predictions are to be profiled anew, for a new reference
     profiled: bool = False,
+    # answers that cost no thought: `always` -> Model, `constant` -> what it answers
+    yardsticks: Mapping[str, Model | dict[str, float]] = {},
 ) -> Evaluation:
     "Score every model, put every challenger through the gates, and name the candidate."
     rows = rows[rows["label"].notna()].reset_index(drop=True)
@@ -169,6 +172,7 @@ def evaluate(
         recipes=recipes,
         profiles=_profiles(data, monitor, rows, said, [*recipes, *(crowned if profiled else ())]),
         unchecked=tuple(unchecked),
+        yardsticks=_measured(data, rows, said, champion, yardsticks, evaluate.confidence),
     )
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #623711d5
@@ -197,6 +201,34 @@ def _compared(
     )
     old = tuple(against(key, FORMER, alone) for key in former if key in said)
     return old, tuple(against(key, recipe, shared) for key, recipe in recipes.items())
+
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #435b8baf
+def _measured(
+    data: Data,
+    rows: pd.DataFrame,
+    said: dict[str, Predictions],
+    champion: Model | None,
+    yardsticks: Mapping[str, Model | dict[str, float]],
+    confidence: float,
+) -> tuple[Comparison, ...]:
+    "Compare every yardstick with the champion, on all events; one that cannot answer is left out."
+    if champion is None:
+        return ()
+    made, label, day = [], rows["label"], days(rows)
+    own = losses(data, label, said[champion.hash])
+    for name, yardstick in yardsticks.items():
+        if isinstance(yardstick, dict):
+            key, theirs = name, baseline_losses(data, label, yardstick)
+        elif yardstick.hash in said:
+            key, theirs = yardstick.hash, losses(data, label, said[yardstick.hash])
+        else:
+            try:
+                key, theirs = yardstick.hash, losses(data, label, predict(yardstick, rows, data))
+            except ContinualError:
+                continue
+        overall = difference("all", own - theirs, day, confidence)
+        made.append(Comparison(against=champion.hash, challenger=key, recipe=name, overall=overall))
+    return tuple(made)
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #b86df37e
 def _span(rows: pd.DataFrame) -> dict:
@@ -261,6 +293,10 @@ def run_evaluation(
         challengers=fresh,
         skip=why,
         profiled=composed.composition.answer == "reference only",
+        yardsticks={
+            **({ALWAYS: known(state.card.always)} if state.card.always else {}),
+            **({CONSTANT: state.card.constant} if state.card.constant else {}),
+        },
     )
     recalled = _recall(params, state, composed, training, found, fresh)
     made, model = None, None

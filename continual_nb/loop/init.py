@@ -35,6 +35,7 @@ from ..core.files import ContinualError, write_bytes
 from ..core.sources import BUILT_IN
 from continual_nb.core.params import (
     Combined,
+    Costs,
     Data,
     Debt,
     Decide,
@@ -618,6 +619,23 @@ def find_windows(
     }
 
 # %% ../../nbs/85_loop/13_init.ipynb #4452aa00
+def _costs(source: Source, rows: float) -> Costs:
+    "Guess what errors and work cost, in the size of the data."
+    from continual_nb.core.costs import guessed, stream
+    from continual_nb.core.ingest import answers
+
+    probe = parse({"data": {**source.data, "numeric": ["-"]}}, "continual init").data
+    known = answers(source.frame[probe.label], probe)
+    costs = guessed(stream(known, source.times, probe, rows))
+    source.tell(
+        "costs",
+        f"a guess, nobody was asked: an attempt at an update costs {costs.update:g}, an event's "
+        f"unit of loss {costs.loss:g}",
+        "--miss, --false-alarm, --hour; later `continual costs`",
+    )
+    return costs
+
+# %% ../../nbs/85_loop/13_init.ipynb #4d852280
 FEW = 200  # labels of a window below which trees learn less than a line does
 
 
@@ -673,18 +691,7 @@ def guess(
         name for name, shares in groups.items() if 2 <= len(shares) <= 20 and shares.iloc[0] < 0.98
     ][:2]
     found.tell("slices", ", ".join(data["slices"]) or "none", "data.slices")
-    spread = float(found.frame[label].std() or 1) if data["task"] == "regression" else 1.0
-    costs = {
-        "loss": float(f"{1 / max(spread, 1e-9):.3g}"),
-        "update": float(f"{max(0.02 * rows, 0.1):.2g}"),
-        "review": float(f"{max(0.005 * rows, 0.05):.2g}"),
-    }
-    found.tell(
-        "costs",
-        f"a guess: an update is worth {costs['update']:g}, an event's unit of loss "
-        f"{costs['loss']:g}",
-        "decide.costs",
-    )
+    costs = _costs(found, rows)
     model = "linear" if data.get("text") or labels < FEW else "boosting"
     found.tell(
         "model",
@@ -696,7 +703,7 @@ def guess(
         "project": project,
         "data": data,
         "windows": windows,
-        "decide": {"costs": costs},
+        "decide": {"costs": costs.model_dump()},
         "train": {"model": model},
         "report": {"title": f"Model for {label}"},
         **sizes(rows, labels),

@@ -289,6 +289,8 @@ def compose(project: Project, out: Path) -> str:
     for name, part in made.sets.items():
         write_parquet(out / "sets" / f"{name}.parquet", part)
     write_parquet(out / "evaluation.parquet", made.evaluation)
+    if made.always is not None:
+        write_parquet(out / "always.parquet", made.always)
     write_parquet(out / "queue.parquet", made.queue)
     write_parquet(out / "outliers.parquet", made.outliers)
     if made.reasons is not None:
@@ -305,7 +307,7 @@ def train(project: Project, out: Path) -> str:
     from continual_nb.composition.result import Composition
     from continual_nb.core.calibration import RECALIBRATE
     from continual_nb.core.models import load
-    from continual_nb.training.train import train
+    from continual_nb.training.train import train, with_always
 
     params = project.params()
     composition = Composition.read(project.folder("compose"))
@@ -321,10 +323,14 @@ def train(project: Project, out: Path) -> str:
     training, models = train(
         params.data, params.train, sets, None if sets else composition.reason, champion=champion
     )
+    made = len(models)
+    history = project.folder("compose") / "always.parquet"
+    rows = read_parquet(history) if history.exists() else None
+    training, models = with_always(params.data, params.train, sets, rows, (training, models))
     training.write(out)
     for hash_, model in models.items():
         write_bytes(out / f"{hash_}.skops", model.content)
-    return f"{len(models)} challengers" if models else "skipped"
+    return f"{made} challengers" if made else "skipped"
 
 # %% ../../nbs/85_loop/11_stages.ipynb #7692db18
 def _challengers(project: Project) -> dict[str, bytes]:
@@ -332,10 +338,12 @@ def _challengers(project: Project) -> dict[str, bytes]:
     from continual_nb.training.cards import Training
 
     training = Training.read(project.folder("train"))
-    return {
-        card.hash: (project.folder("train") / f"{card.hash}.skops").read_bytes()
-        for card in training.challengers
-    }
+    return {card.hash: _bytes(project, card.hash) for card in training.challengers}
+
+
+def _bytes(project: Project, hash_: str) -> bytes:
+    "Read a model that the stage train made."
+    return (project.folder("train") / f"{hash_}.skops").read_bytes()
 
 # %% ../../nbs/85_loop/11_stages.ipynb #4e65d782
 def _composed(project: Project):
@@ -430,7 +438,10 @@ def promote(project: Project, out: Path) -> str:
     state, ingested, _ = history(project, iteration)
     path = work("compose") / "reference.json"
     reference = read_layout(path.name, read_json(path)) if path.exists() else None
-    params = project.params()
+    params, training = project.params(), Training.read(work("train"))
+    models = _challengers(project)
+    if training.always:
+        models[training.always.hash] = _bytes(project, training.always.hash)
     outcome, after = promote(
         params.model_copy(update={"promote": promote_as_opened(project)}),
         moment_of(project, iteration),
@@ -440,9 +451,9 @@ def promote(project: Project, out: Path) -> str:
         ingested,
         Monitoring.read(work("monitor")),
         Proposal.read(work("decide")),
-        Training.read(work("train")),
+        training,
         Evaluation.read(work("evaluate")),
-        _challengers(project) | _refitted(work("evaluate")),
+        models | _refitted(work("evaluate")),
         reference,
         heard(project),
     )

@@ -5,16 +5,18 @@
 # %% auto #0
 __all__ = ['MEANS', 'CHANGES', 'broken_data', 'no_champion', 'better_before', 'left_to_people', 'pays', 'corrects',
            'moved_without_harm', 'proven_harm', 'known_fault', 'needs_a_look', 'choices', 'worth_of_waiting',
-           'labels_worth_asking', 'labels_tell', 'decide']
+           'labels_worth_asking', 'labels_tell', 'advised', 'at_prices', 'decide']
 
 # %% ../../nbs/20_policy/03_decide.ipynb #197e39ec
 import math
+from functools import partial
 
+from ..core.costs import money
 from ..core.files import number
 from ..core.params import Decide, Trigger
 from ..core.state import State
 from ..monitoring.result import Monitoring
-from .result import Action, Option, Proposal, Rule, Steer
+from .result import Action, AtPrice, Option, Proposal, Rule, Steer
 from .triggers import Evidence, Stack, evidence
 
 # %% ../../nbs/20_policy/03_decide.ipynb #48b17251
@@ -118,6 +120,7 @@ def _told(params: Decide, known: Evidence) -> str:
     of them if none does."""
     if params.trigger.when not in params.trigger.rules:
         return "the policy never updates"
+    cash = partial(money, currency=params.costs.currency)
     stack = Stack([params.trigger])
     holds, names = stack.answers(known), _parts(params.trigger, params.trigger.when)
     names = [name for name in names if holds[stack.slots[0, name]]] or names
@@ -127,14 +130,14 @@ def _told(params: Decide, known: Evidence) -> str:
         int(known.drifted.sum()),
     )
     ahead = (
-        f", and would cost {future:,.0f} over the next {params.horizon} windows" if future else ""
+        f", and would cost {cash(future)} over the next {params.horizon} windows" if future else ""
     )
     spent = (
-        f"since the last update staleness has cost about {debt:,.0f}{ahead}; an update costs "
-        f"{params.costs.change:,.0f}"
+        f"since the last update staleness has cost about {cash(debt)}{ahead}; an update costs "
+        f"{cash(params.costs.change)}"
     )
     gained = (
-        f"; the last update gained {float(known.gained[0]):,.0f} per window, and after a break "
+        f"; the last update gained {cash(float(known.gained[0]))} per window, and after a break "
         "the next one may gain again"
         if known.since[0] <= 1 and known.gained[0] > 0
         else ""
@@ -166,6 +169,7 @@ def _parts(trigger: Trigger, name: str) -> list[str]:
 def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Would correcting the champion's answers bring back enough of the loss, for less money?"
     question, found = "Is it enough to correct its answers?", monitoring.correctable
+    cash = partial(money, currency=params.costs.currency)
     if params.recalibrate is None or state.card.champion is None:
         return Rule(
             question=question,
@@ -200,15 +204,15 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
         return Rule(
             question=question,
             answer="no",
-            because=f"what remains would cost {rest:,.0f} over {params.horizon} windows, and an "
-            f"update {params.costs.change:,.0f}: {said}",
+            because=f"what remains would cost {cash(rest)} over {params.horizon} windows, and an "
+            f"update {cash(params.costs.change)}: {said}",
         )
     if worth < params.costs.correction:
         return Rule(
             question=question,
             answer="no",
-            because=f"it would save {worth:,.0f} over {params.horizon} windows and cost "
-            f"{params.costs.correction:,.0f}",
+            because=f"it would save {cash(worth)} over {params.horizon} windows and cost "
+            f"{cash(params.costs.correction)}",
         )
     if tried := _tried(state):
         return Rule(
@@ -504,6 +508,7 @@ def labels_worth_asking(params: Decide, monitoring: Monitoring) -> tuple[int, fl
 def labels_tell(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Would labels that people give make the decision better by more than they cost?"
     question, most = "Would more labels settle it?", min(params.labels, monitoring.askable)
+    cash = partial(money, currency=params.costs.currency)
     if state.card.champion is None or not params.labels:
         return Rule(
             question=question,
@@ -540,7 +545,7 @@ def labels_tell(params: Decide, monitoring: Monitoring, state: State) -> Rule:
         question=question,
         answer="yes" if worth > count * params.costs.label else "no",
         because=f"{count:,} more labels of this window would make the decision better by about "
-        f"{worth:,.0f}, and cost {count * params.costs.label:,.0f}",
+        f"{cash(worth)}, and cost {cash(count * params.costs.label)}",
     )
 
 # %% ../../nbs/20_policy/03_decide.ipynb #731fe6bb
@@ -563,47 +568,14 @@ CHANGES = (
 )  # means that put another model in place
 
 
-def decide(
-    params: Decide, monitoring: Monitoring, state: State, steer: Steer = Steer()
-) -> Proposal:
-    """Propose the action for this iteration; a person's steer overrules the policy, and both are
-    kept."""
+def advised(
+    params: Decide,  # policy and prices
+    monitoring: Monitoring,  # what the window says
+    state: State,  # as it came in
+) -> tuple[tuple[Rule, ...], Action, str, str]:  # what was asked, what to do, by which means, why
+    "Ask the questions of the policy in their order; the first yes decides."
     known = evidence(params, monitoring, state)
-    debt = float(known.debt(_sure(params))[0])
-    rules = {
-        "broken": broken_data(monitoring),
-        "first": no_champion(state),
-        "before": better_before(state, params, monitoring.rows),
-        "corrects": corrects(params, monitoring, state),
-        "pays": pays(params, known),
-        "harm": proven_harm(params, monitoring, known),
-        "labels": labels_tell(params, monitoring, state),
-        "look": needs_a_look(monitoring),
-        "old": moved_without_harm(params, monitoring, state),
-    }
-    if left_to_people(state, "rollback"):  # it waits for a person, and nothing else waits for it
-        rules = {
-            name: rules[name]
-            for name in (
-                "broken",
-                "first",
-                "corrects",
-                "pays",
-                "harm",
-                "labels",
-                "before",
-                "look",
-                "old",
-            )
-        }
-    if monitoring.answer in ("no window", "no data"):
-        rules = {
-            "first": Rule(
-                question="Is there anything to look at?",
-                answer="no",
-                because=f"{monitoring.answer} in this iteration",
-            )
-        }
+    rules = _rules(params, monitoring, state, known)
     broke = "broken" in rules and rules["broken"].answer == "yes"
     since = known_fault(monitoring) if broke else ""
     open_rules = (
@@ -617,6 +589,62 @@ def decide(
             f"{rules['broken'].because} A person was asked in {since}; until it is repaired, "
             "no model learns from it"
         )
+    return tuple(rules.values()), action, means, cause
+
+
+def _rules(
+    params: Decide, monitoring: Monitoring, state: State, known: Evidence
+) -> dict[str, Rule]:
+    "Answer every question, in the order in which they decide."
+    if monitoring.answer in ("no window", "no data"):
+        return {
+            "first": Rule(
+                question="Is there anything to look at?",
+                answer="no",
+                because=f"{monitoring.answer} in this iteration",
+            )
+        }
+    rules = {
+        "broken": broken_data(monitoring),
+        "first": no_champion(state),
+        "before": better_before(state, params, monitoring.rows),
+        "corrects": corrects(params, monitoring, state),
+        "pays": pays(params, known),
+        "harm": proven_harm(params, monitoring, known),
+        "labels": labels_tell(params, monitoring, state),
+        "look": needs_a_look(monitoring),
+        "old": moved_without_harm(params, monitoring, state),
+    }
+    if left_to_people(state, "rollback"):  # it waits for a person, and nothing else waits for it
+        late = ("before", "look", "old")
+        order = [name for name in rules if name not in late] + list(late)
+        rules = {name: rules[name] for name in order}
+    return rules
+
+# %% ../../nbs/20_policy/03_decide.ipynb #e3b96545
+def at_prices(
+    params: Decide,  # policy and prices
+    monitoring: Monitoring,  # what the window says
+    state: State,  # as it came in
+    factors: tuple[float, ...] = (0.5, 2.0),  # on the price of work
+) -> tuple[AtPrice, ...]:
+    """Ask the policy again with the price of everything that people and machines do multiplied;
+    losses keep theirs."""
+    made, work = [], ("update", "recalibrate", "rollout", "review", "label")
+    for factor in factors:
+        prices = {name: factor * getattr(params.costs, name) for name in work}
+        other = params.model_copy(update={"costs": params.costs.model_copy(update=prices)})
+        made.append(AtPrice(factor=factor, means=advised(other, monitoring, state)[2]))
+    return tuple(made)
+
+# %% ../../nbs/20_policy/03_decide.ipynb #a519a26b
+def decide(
+    params: Decide, monitoring: Monitoring, state: State, steer: Steer = Steer()
+) -> Proposal:
+    """Propose the action for this iteration; a person's steer overrules the policy, and both are
+    kept."""
+    debt = float(evidence(params, monitoring, state).debt(_sure(params))[0])
+    rules, action, means, cause = advised(params, monitoring, state)
     policy, target = action, _best_rival(state) if action == "rollback" else None
     if steer.action:
         action, means = (
@@ -648,7 +676,7 @@ def decide(
         policy=policy,
         means=means,
         cause=cause[0].upper() + cause[1:].rstrip(".") + ".",
-        rules=tuple(rules.values()),
+        rules=rules,
         target=target,
         gain=gain[0],
         gain_low=gain[1],
@@ -661,13 +689,15 @@ def decide(
         steer_reason=steer.reason,
         menu=menu,
         waiting=worth_of_waiting(params, gain),
+        costs=params.costs,
+        at_prices=at_prices(params, monitoring, state),
     )
 
 # %% ../../nbs/20_policy/03_decide.ipynb #4bd723e5
 def _best_rival(state: State) -> str | None:
     return max(state.card.rivals, key=lambda rival: rival.gain).hash if state.card.rivals else None
 
-# %% ../../nbs/20_policy/03_decide.ipynb #8df8a756
+
 def _means_of(action: Action, state: State) -> str:
     improve = "retrain" if state.card.champion else "first model"
     return {

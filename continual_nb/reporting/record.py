@@ -17,6 +17,7 @@ from ..core.files import sha256
 from ..core.params import Params, read_yaml
 from ..core.results import Result, Section, Table, day
 from ..core.table import RESULTS
+from ..evaluation.result import beaten
 from .people import Objective, Voices, edits, first_sentence, voices
 
 # %% ../../nbs/80_reporting/02_record.ipynb #046d9215
@@ -409,7 +410,8 @@ def _why(parts: dict[str, Result]) -> str:
         if getattr(compared, "answer", "skipped") == "skipped"
         else getattr(compared, "in_words", compared.reason)
     )
-    return " ".join(dict.fromkeys(sentence for sentence in (cause, found) if sentence))
+    worse = "" if isinstance(compared, Missing) else beaten(compared)
+    return " ".join(dict.fromkeys(sentence for sentence in (worse, cause, found) if sentence))
 
 # %% ../../nbs/80_reporting/02_record.ipynb #c408d3d7
 def _steered(proposal: Result) -> str:

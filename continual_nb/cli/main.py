@@ -300,7 +300,7 @@ def _with_costs(params, folder: Path, prices: dict, ask: bool) -> tuple:
     costs = priced(read_answers(prices, found), found)
     decide = params.decide.model_copy(update={"costs": costs})
     return params.model_copy(update={"decide": decide}), [
-        f"  {line}" for line in said(costs, found)
+        f"  {line}" for line in told_prices(costs, found)
     ]
 
 # %% ../../nbs/90_cli/01_main.ipynb #c1249fcf

@@ -544,16 +544,49 @@ def expect_check(project, file):
 
 # %% ../../nbs/90_cli/01_main.ipynb #c3d4e5f6
 @cli.command()
+@click.option(
+    "--ask", "k", type=click.IntRange(1), metavar="N", help="Draw N more events to label."
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["uniform", "margin", "entropy", "disagreement", "slices"]),
+    default="margin",
+    help="What makes an event worth a label; the probability of each is kept.",
+)
+@click.option("--status", "told", is_flag=True, help="Who said what, how far people agree.")
+@click.option(
+    "--review",
+    "doubtful",
+    type=click.Path(path_type=Path),
+    help="Write the labels that a model which never saw them contradicts to a CSV file.",
+)
 @command()
-def labels(project):
+def labels(
+    project,  # whose label queue
+    k,  # events to draw; None: none
+    strategy,  # of the draw
+    told,  # only say what there is
+    doubtful,  # file for labels in doubt
+):
     """Write the label queue to data/labels/ for a domain expert.
 
     \b
     Fill in the column `label`, and perhaps `by`; the next `continual open` reads the labels.
     Leave `label` empty where the outcome is unknown. Labels that are there already are kept.
     """
+    from continual_nb.loop.asking import ask_for, label_status, record_facts, review
     from continual_nb.loop.queue import ask, classes
 
+    if doubtful:
+        found = review(project, doubtful)
+        lines = [f"{found} labels are contradicted by a model that never saw them: {doubtful}"]
+        return {"doubtful": found, "file": str(doubtful), "said": lines}, 0
+    record_facts(project)
+    if told:
+        status = label_status(project)
+        return {**status.to_dict(), "said": status.lines()}, 0
+    if k:
+        ask_for(project, strategy, k)
     path, asked = ask(project)
     done = int((asked["label"].str.strip() != "").sum())
     place = path.relative_to(project.root).as_posix()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .labels import FOLDER, read
+from .labels import FOLDER, draws, read
 from .project import Iteration, Project
 from ..core.files import ContinualError, write_bytes
 from ..core.ingest import no_class
@@ -40,7 +40,7 @@ def ask(project: Project) -> tuple[Path, pd.DataFrame]:
         raise ContinualError(
             f"iteration {iteration.name} has no label queue yet", "run `dvc repro` first"
         )
-    asked, moment = read_parquet(queue), moment_of(project, iteration)
+    asked, moment = _with_drawn(project, read_parquet(queue)), moment_of(project, iteration)
     if len(asked):
         store = history(project, iteration)[2]
         rows = rows_as_of(
@@ -77,6 +77,17 @@ def column_of(feature: str) -> str:
     return f"{name}{MARK}" if (name := source_name(feature)) in COLUMNS else name
 
 # %% ../../nbs/85_loop/18_queue.ipynb #68a3fccc
+def _with_drawn(project: Project, queue: pd.DataFrame) -> pd.DataFrame:
+    "Put what was drawn by hand in this iteration behind the queue."
+    drawn = draws(project)
+    drawn = drawn[(drawn["iteration"] == project.iteration().name).to_numpy()]
+    drawn = drawn[~drawn["event_id"].isin(set(queue["event_id"])).to_numpy()]
+    if drawn.empty:
+        return queue
+    more = drawn[["event_id", "event_time"]].assign(reason=drawn["strategy"])
+    return pd.concat([queue, more], ignore_index=True)
+
+
 def _is_of(project: Project, iteration: Iteration) -> bool:
     "Tell whether `compose` ran for this iteration, and not only for the one before."
     lock = project.path("dvc.lock")

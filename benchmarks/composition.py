@@ -1,0 +1,163 @@
+"""Figures about composing: `python benchmarks/composition.py [quality|estimates|duplicates|scale|recipes]`, all without a word.
+
+quality    ten in a hundred labels of real sets are turned around; precision and recall of what is listed, with intervals, beside cleanlab
+           (`pip install cleanlab`) on the same out-of-fold predictions
+estimates  2,000 draws by doubt and as many uniform ones: bias, spread and coverage of the weighted mean
+duplicates 100 planted near-duplicates in each of 100 tables: how many are found, and how many rows of the rest go with them
+scale      a million rows composed by the default recipes: seconds and memory
+recipes    the tournament on the flights that the project brings: what each recipe loses
+"""
+
+import resource
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+
+from continual_nb.composition.label_quality import doubtful_labels, out_of_fold
+from continual_nb.composition.queries import draw_events, inclusion_probabilities, weighted_mean
+from continual_nb.composition.recipes import take_steps
+from continual_nb.composition.samplers import Context
+from continual_nb.core.models import estimator, fit
+from continual_nb.core.params import Compose, Data, Params, Step, Train
+
+
+def _sets():
+    "Three real sets that come with scikit-learn, as rows with labels."
+    from sklearn import datasets
+
+    for load in (datasets.load_breast_cancer, datasets.load_digits, datasets.load_wine):
+        found = load()
+        names = [f"x{k}" for k in range(found.data.shape[1])]
+        rows = pd.DataFrame(found.data, columns=names)
+        rows["label"] = found.target.astype(str)
+        yield load.__name__[5:], rows, Data(source="-", time="t", label="y", numeric=tuple(names))
+
+
+def _wilson(hits: int, n: int) -> str:
+    "A share with its interval of 95 % (Wilson 1927)."
+    if not n:
+        return "-"
+    p, z = hits / n, 1.96
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    return f"{p:.2f} ({centre - half:.2f} to {centre + half:.2f})"
+
+
+def quality() -> None:
+    for name, rows, data in _sets():
+        rng, classes = np.random.default_rng(3), sorted(rows["label"].unique())
+        wrong = rng.random(len(rows)) < 0.1
+        other = [rng.choice([c for c in classes if c != label]) for label in rows["label"]]
+        noisy = rows.assign(label=np.where(wrong, other, rows["label"]))
+        linear = lambda taken: fit(estimator(data, Train(model="linear")), taken, data)
+        proba, names = out_of_fold(noisy, data, linear)
+        ours = np.zeros(len(rows), bool)
+        ours[doubtful_labels(noisy["label"].to_numpy(), proba, names)["row"]] = True
+        found = {"ours": ours}
+        try:
+            from cleanlab.filter import find_label_issues
+
+            code = pd.Index(names).get_indexer(pd.Index(noisy["label"]))
+            found["cleanlab"] = find_label_issues(code, proba)
+        except ImportError:
+            print("cleanlab is not installed")
+        for who, listed in found.items():
+            precision = _wilson(int((listed & wrong).sum()), int(listed.sum()))
+            recall = _wilson(int((listed & wrong).sum()), int(wrong.sum()))
+            print(
+                f"{name:>14} {who:>8}: precision {precision}, recall {recall}, {listed.sum()} listed"
+            )
+
+
+def estimates() -> None:
+    rng = np.random.default_rng(5)
+    hard = rng.beta(0.5, 3, 2000)
+    loss = (rng.random(2000) < hard).astype(float)
+    for name, score in {"uniform": np.ones(2000), "by doubt": np.sqrt(hard)}.items():
+        chance = inclusion_probabilities(score, 150)
+        draws = (draw_events(chance, rng) for _ in range(2000))
+        made = [weighted_mean(loss[at], chance[at], 2000) for at in draws]
+        means = np.array([one.mean for one in made])
+        held = np.mean([one.low <= loss.mean() <= one.high for one in made])
+        bias, error = means.mean() - loss.mean(), means.std() / np.sqrt(2000)
+        print(
+            f"{name:>9}: bias {bias:+.5f} (se {error:.5f}), spread {means.std():.4f}, coverage {held:.3f}"
+        )
+
+
+def _table(n: int, seed: int, columns: int = 6) -> tuple[pd.DataFrame, Data]:
+    rng = np.random.default_rng(seed)
+    names = [f"x{k}" for k in range(columns)]
+    when = pd.Series(pd.date_range("2015-01-01", periods=n, freq="3min", tz="UTC").as_unit("us"))
+    rows = pd.DataFrame(rng.normal(size=(n, columns)), columns=names)
+    rows["event_id"] = pd.array([f"e{k}" for k in range(n)], dtype="str")
+    rows["event_time"], rows["window"] = when, when.dt.strftime("%Y-%m")
+    rows["label"] = np.where(rows["x0"] + rng.normal(size=n) > 0, "1", "0")
+    return rows, Data(source="-", time="t", label="y", numeric=tuple(names))
+
+
+def duplicates() -> None:
+    found = extra = of = 0
+    for seed in range(100):
+        rows, data = _table(2000, seed)
+        copy = rows.iloc[:100].assign(event_id=[f"c{k}" for k in range(100)])
+        copy[list(data.numeric)] *= 1 + 1e-7
+        both = pd.concat([rows, copy], ignore_index=True)
+        steps = (Step.model_validate({"near_duplicates": {"digits": 4}}),)
+        gone = set(
+            take_steps(steps, both, Context(data, both["event_time"].max(), both)).refused[
+                "event_id"
+            ]
+        )
+        planted = {f"e{k}" for k in range(100)}
+        found, extra, of = found + len(gone & planted), extra + len(gone - planted), of + 1900
+    print(f"near-duplicates found: {found} of 10000; rows of the rest: {extra} of {of}")
+
+
+def scale() -> None:
+    rows, data = _table(1_000_000, 1)
+    context = Context(data, rows["event_time"].iloc[-1], rows.tail(1000))
+    held = rows.memory_usage(deep=True).sum() / 1e6
+    for name, steps in Compose().recipes.items():
+        begun, before = (
+            time.process_time(),
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        )
+        taken = take_steps(steps, rows, context)
+        spent = time.process_time() - begun
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3 - before
+        print(
+            f"{name}: {len(taken.rows):,} of {len(rows):,} rows, {spent:.1f} s, {peak:.0f} MB above the data ({held:.0f} MB)"
+        )
+
+
+def recipes() -> None:
+    from pathlib import Path
+
+    from continual_nb.backtest.matrix import history
+    from continual_nb.composition.tournament import tournament
+    from continual_nb.core.ingest import delivered
+    from continual_nb.core.sources import load
+
+    root = Path(__file__).parent.parent
+    params = Params.load(root / "params.yaml")
+    raw = delivered(load(params.data.source, root), params.data)
+    known, final = history(params, raw, "2013-08")
+    rows = pd.concat(final, ignore_index=True)
+    mature = known[-1].ingested.maturity.moment
+    more = {"decayed": ["all", "decay", "cap"], "importance": ["last_windows", "importance"]}
+    compose = params.compose.model_copy(
+        update={
+            "recipes": Compose(recipes={**params.compose.model_dump()["recipes"], **more}).recipes
+        }
+    )
+    fit_rows = lambda taken: fit(estimator(params.data, params.train), taken, params.data)
+    print("\n".join(tournament(params.data, compose, rows, mature, fit_rows).lines()))
+
+
+if __name__ == "__main__":
+    for word in sys.argv[1:] or ("quality", "estimates", "duplicates", "scale", "recipes"):
+        print(f"-- {word}")
+        globals()[word]()

@@ -280,7 +280,7 @@ def test_columns_with_our_own_names_are_features_like_any_other(tmp_path):
     params, _ = guessed(frame, tmp_path)
     assert {feature_name(name) for name in own} <= set(params.data.numeric)
     assert [source_name(feature_name(name)) for name in own] == list(own)
-    assert len(set(delivered(load("x.parquet", tmp_path), params.data).frame.columns)) == 5 + len(
+    assert len(set(delivered(load("x.parquet", tmp_path), params.data).frame.columns)) == 6 + len(
         params.data.features
     )
     as_roles, _ = guessed(

@@ -873,6 +873,12 @@ def _paid(turn, costs) -> float:
     )
 
 # %% ../../nbs/70_backtest/03_policies.ipynb #f0a1gapd
+def _twins(turns: list) -> dict[str, str]:
+    "Hash of a model that was refitted before it was put in place -> hash of the one that was evaluated."
+    made = [t.evaluation for t in turns if t.evaluation.refit is not None]
+    return {e.refit.placed: e.candidate for e in made if e.refit.placed != e.candidate}
+
+
 def _differences(
     matrix: Matrix, turns: list, fast: Walk, champion: list[int], after: list[int]
 ) -> tuple[tuple[str, str, str, str], ...]:
@@ -901,6 +907,8 @@ def _differences(
             if answer == "deferred"
             else f"follows from {made[0][0]}"
             if made
+            else "only the exact replay refits models with the evaluation rows"
+            if _twins(turns[: k + 1])
             else "not explained"
         )
         did = (
@@ -934,7 +942,10 @@ def gap(
     fast = walk(matrix, look, params.decide, [params.decide.trigger], 0)
     at = {key: m for m, key in enumerate(matrix.hash)}
     T = len(matrix.windows)
-    champion = [at.get(t.state.card.champion, -1) for t in turns]  # after each window
+    evaluated = _twins(turns)
+    in_place = [t.state.card.champion for t in turns]  # after each window
+    champion = [at.get(evaluated.get(key, key), -1) for key in in_place]
+    in_table = [m >= 0 and key not in evaluated for m, key in zip(champion, in_place)]
     after = [
         int(fast.serving[0, t + 1])
         if t + 1 < T
@@ -955,18 +966,15 @@ def gap(
         turns[t].monitoring.performance.loss * matrix.events[t] * costs.loss
         if turns[t].monitoring.performance
         else 0.0
-    )  # a corrected champion is in no table
+    )  # a corrected or refitted champion is in no table
     errors = sum(
-        look.pay[champion[t - 1], t] if champion[t - 1] >= 0 else seen(t)
+        look.pay[champion[t - 1], t] if in_table[t - 1] else seen(t)
         for t in range(look.begin + 1, T)
     )
     cells = [
         abs(t.monitoring.performance.loss - look.seen[champion[k - 1], k])
         for k, t in enumerate(turns)
-        if k
-        and t.monitoring.performance is not None
-        and champion[k - 1] >= 0
-        and matrix.first[k] == k
+        if k and t.monitoring.performance is not None and in_table[k - 1] and matrix.first[k] == k
     ]
     return Gap(
         windows=T,

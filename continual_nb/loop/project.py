@@ -83,6 +83,18 @@ def progress_bar(total: int, unit: str):
     )
 
 # %% ../../nbs/85_loop/03_project.ipynb #1e552ad7
+GIT_PLACES = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+)  # variables that a hook leaves behind; they would lead into another repository
+
+
 def run(
     words: list[str],  # the command
     where: Path,  # folder to run in
@@ -149,16 +161,6 @@ def _explained(words: list[str], done: subprocess.CompletedProcess) -> Continual
     )
 
 # %% ../../nbs/85_loop/03_project.ipynb #ef708d0d
-GIT_PLACES = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-)  # variables that a hook leaves behind; they would lead into another repository
 SEAL = re.compile(r"(\d{3,})-.+")  # what the tag of a sealed iteration is named, without its prefix
 _tops: dict[Path, Path] = {}  # top of the Git repository by project folder: asked once per process
 

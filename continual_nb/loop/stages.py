@@ -324,8 +324,8 @@ def train(project: Project, out: Path) -> str:
         params.data, params.train, sets, None if sets else composition.reason, champion=champion
     )
     made = len(models)
-    history = project.folder("compose") / "always.parquet"
-    rows = read_parquet(history) if history.exists() else None
+    everything = project.folder("compose") / "always.parquet"
+    rows = read_parquet(everything) if everything.exists() else None
     training, models = with_always(params.data, params.train, sets, rows, (training, models))
     training.write(out)
     for hash_, model in models.items():

@@ -31,7 +31,7 @@ def orders(weeks: int = 6) -> tuple[Params, object]:
         ),
         windows=Windows(every="week"),
         decide=Decide(costs=Costs(loss=1.0)),
-        train=Train(model="linear"),
+        train=Train(models=["linear"]),
         compose=Compose(recipes={"all": ["all"], "recent": [{"last_windows": {"windows": 1}}]}),
         backtest=Backtest(engine="threading", workers=1),
     )

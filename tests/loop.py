@@ -257,7 +257,7 @@ def begun(home: Path, frame: pd.DataFrame | None = None, *options: str) -> Loop:
         "month",
     )
     loop.run("continual", "init", "project", *words, *options, where=home)
-    loop.set(model="boosting", iterations="30", leaves="7", source="../source/events.parquet")
+    loop.set(models="[boosting]", iterations="30", leaves="7", source="../source/events.parquet")
     loop.git("commit", "-q", "-a", "-m", "A smaller model")
     return loop
 

@@ -33,7 +33,7 @@ DATA = Data(
     categorical=("shop",),
     slices=("shop",),
 )
-PARAMS = Params(data=DATA, windows=Windows(every="week"), train=Train(model="linear"))
+PARAMS = Params(data=DATA, windows=Windows(every="week"), train=Train(models=["linear"]))
 
 
 def orders(seed: int, weeks: int = 6) -> pd.DataFrame:
@@ -108,7 +108,7 @@ def test_more_trials_widen_every_interval(past):
     moment, store = past
     one = past_losses(PARAMS, moment, store, 2, None)
     other = past_losses(
-        with_changes(PARAMS, {"train": {"model": "boosting", "iterations": 5}}),
+        with_changes(PARAMS, {"train": {"models": "boosting", "iterations": 5}}),
         moment,
         store,
         2,
@@ -147,13 +147,13 @@ def test_what_is_kept_is_what_the_pipeline_trains(copy, turned):
     loop = copy(turned)
     bench = Bench(Project(loop.path(".")))
     before = loop.path("params.yaml").read_text()
-    trial = bench.try_it("linear", train={"model": "linear"})
+    trial = bench.try_it("linear", train={"models": "linear"})
     assert loop.path("params.yaml").read_text() == before
     assert set(trial.challengers.values()).isdisjoint(
         c["hash"] for c in loop.json("data/work/train/training.json")["challengers"]
     )
     said = loop.continual("trials", "--keep", "linear").out
-    assert "+  model: linear" in said and "next: dvc repro" in said
+    assert "+  models: linear" in said and "next: dvc repro" in said
     loop.dvc("repro", "train")
     made = loop.json("data/work/train/training.json")["challengers"]
     assert {c["recipe"]: c["hash"] for c in made} == trial.challengers

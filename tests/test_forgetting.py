@@ -40,7 +40,7 @@ def season(window, slope, n=500, seed=0):
 
 
 def learned(rows):
-    return fit(estimator(DATA, Train(model="linear")), rows, DATA)
+    return fit(estimator(DATA, Train(models=["linear"])), rows, DATA)
 
 
 def scored(model, rows, iteration):

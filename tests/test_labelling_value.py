@@ -148,7 +148,7 @@ def test_planted_noise_is_listed_as_cleanlab_lists_it():
     rows["label"] = np.where(wrong, other, true)
     data = Data(source="-", time="t", label="y", numeric=("a", "b"))
     proba, classes = out_of_fold(
-        rows, data, lambda taken: fit(estimator(data, Train(model="linear")), taken, data)
+        rows, data, lambda taken: fit(estimator(data, Train(models=["linear"])), taken, data)
     )
     listed = doubtful_labels(rows["label"].to_numpy(), proba, classes)
     assert wrong[listed["row"]].mean() > 0.8 and wrong[listed["row"]].sum() / wrong.sum() > 0.7

@@ -75,7 +75,7 @@ def rows(kind: str, n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
 @pytest.mark.parametrize("model", ["linear", "boosting"])
 def test_a_corrected_model_mends_a_shift_and_is_the_same_bytes_every_time(kind, model):
     data = DATA[kind]
-    champion = fit(estimator(data, Train(model=model, iterations=20)), rows(kind, 1500, 1), data)
+    champion = fit(estimator(data, Train(models=[model], iterations=20)), rows(kind, 1500, 1), data)
     learn, check = rows(kind, 400, 2, 2.0), rows(kind, 1500, 3, 2.0)
     made = recalibrated(champion, learn, data)
     loss = lambda one: measure(data, check, predict(one, check, data)).loss
@@ -95,7 +95,7 @@ def test_a_corrected_model_mends_a_shift_and_is_the_same_bytes_every_time(kind, 
 @pytest.mark.parametrize("kind", DATA)
 def test_what_need_not_be_corrected_is_rarely_called_correctable(kind):
     data = DATA[kind]
-    champion = fit(estimator(data, Train(model="linear")), rows(kind, 6000, 1), data)
+    champion = fit(estimator(data, Train(models=["linear"])), rows(kind, 6000, 1), data)
     found = [
         correctable(data, part, predict(champion, part, data))
         for part in (rows(kind, 500, seed) for seed in range(10, 60))
@@ -106,7 +106,7 @@ def test_what_need_not_be_corrected_is_rarely_called_correctable(kind):
 def test_too_few_labels_or_one_class_are_named():
     data, champion = (
         DATA["two"],
-        fit(estimator(DATA["two"], Train(model="linear")), rows("two", 500, 1), DATA["two"]),
+        fit(estimator(DATA["two"], Train(models=["linear"])), rows("two", 500, 1), DATA["two"]),
     )
     with pytest.raises(ContinualError, match="too few"):
         recalibrated(champion, rows("two", 5, 2), data)
@@ -147,7 +147,7 @@ def orders(
         ),
         windows=Windows(every="week"),
         decide=Decide(**levers),
-        train=Train(model="linear"),
+        train=Train(models=["linear"]),
         compose=Compose(recipes={"recent": [{"last_windows": {"windows": 1}}]}),
         promote=Promote(mandate=Mandate()),
     )
@@ -239,7 +239,9 @@ def state(*entries, rivals=()) -> State:
         DATA["two"],
         held := rows("two", 300, 1),
         predict(
-            fit(estimator(DATA["two"], Train(model="linear")), held, DATA["two"]), held, DATA["two"]
+            fit(estimator(DATA["two"], Train(models=["linear"])), held, DATA["two"]),
+            held,
+            DATA["two"],
         ),
     )
     card = lambda key: Champion(

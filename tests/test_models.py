@@ -65,7 +65,7 @@ def world(n=300, seed=0, task="classification", classes=("no", "yes"), data=DATA
 
 def learned(model="boosting", rows=None, data=DATA):
     return fit(
-        estimator(data, Train(model=model, **SMALL)), world() if rows is None else rows, data
+        estimator(data, Train(models=[model], **SMALL)), world() if rows is None else rows, data
     )
 
 

@@ -54,7 +54,7 @@ def month(k, n=1500, effect=1.5):
 def world():
     "Reference, champion and its acceptance."
     history = pd.concat([month(k) for k in range(6)], ignore_index=True)
-    champion = fit(estimator(DATA, Train(model="linear")), history, DATA)
+    champion = fit(estimator(DATA, Train(models=["linear"])), history, DATA)
     seventh = month(6)
     said = predict(champion, seventh, DATA)
     return {
@@ -164,7 +164,7 @@ def test_events_that_are_harder_to_guess_for_anybody_are_no_harm():
     history = pd.concat(
         [uneven(k, at) for k, at in enumerate((-4, -3, -2, -1, 0, 1))], ignore_index=True
     )
-    champion = fit(estimator(DATA, Train(model="linear")), history, DATA)
+    champion = fit(estimator(DATA, Train(models=["linear"])), history, DATA)
     easy = uneven(6, -2)
     accepted = measure(DATA, easy, predict(champion, easy, DATA))
     known = {
@@ -288,7 +288,7 @@ def test_regression():
         r.assign(label=3 * r["rain"] + np.random.default_rng(k).normal(size=len(r)))
         for k, r in enumerate(rows)
     ]
-    champion = fit(estimator(data, Train(model="linear")), rows[0], data)
+    champion = fit(estimator(data, Train(models=["linear"])), rows[0], data)
     said = predict(champion, rows[1], data)
     known = world() | {
         "champion": champion,

@@ -321,7 +321,7 @@ def orders(
         ),
         windows=Windows(every="week"),
         decide=Decide(recalibrate=None, costs=Costs(loss=1.0, update=20, review=5)),
-        train=Train(model="linear"),
+        train=Train(models=["linear"]),
         compose=Compose(recipes={"all": ["all"], "recent": [{"last_windows": {"windows": 1}}]}),
         backtest=Backtest(engine="threading"),
     )

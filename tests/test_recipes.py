@@ -180,7 +180,7 @@ def test_a_step_that_changes_the_labels_share_is_corrected(step, model):
     rows = stream(4000)
     taken = take_steps(steps(step), rows, context(rows))
     assert taken.steps[0].shares["1"] == pytest.approx((rows["label"] == "1").mean())
-    made = fit(estimator(DATA, Train(model=model, iterations=25)), taken.rows, DATA)
+    made = fit(estimator(DATA, Train(models=[model], iterations=25)), taken.rows, DATA)
     assert isinstance(made.pipeline, PriorCorrected)
     again = load(made.content, made.hash, ())
     said = predict(again, rows, DATA).score(DATA)

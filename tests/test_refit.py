@@ -13,7 +13,7 @@ from continual_nb.evaluation.result import Evaluation
 from continual_nb.training.refit import Refit, distance, refit
 
 DATA = Data(source="x", time="t", label="y", numeric=("x",))
-LINEAR = Train(model="linear")
+LINEAR = Train(models=["linear"])
 
 
 def world(n, slope, start, seed):

@@ -14,7 +14,7 @@ NEW = [{"last_windows": {"windows": 1}}]
 
 
 def linear(rows):
-    return fit(estimator(DATA, Train(model="linear")), rows, DATA)
+    return fit(estimator(DATA, Train(models=["linear"])), rows, DATA)
 
 
 def stream(turn: str | None, seed: int = 4, n: int = 2400) -> pd.DataFrame:

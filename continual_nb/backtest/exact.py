@@ -14,9 +14,9 @@ import pandas as pd
 from ..composition.compose import compose_for
 from ..composition.result import Composition
 from ..core.calibration import RECALIBRATE
+from ..core.doors import in_project
 from ..core.files import sha256
 from ..core.ingest import Delivery, Ingested, ingest, snapshot, summarise, with_answers
-from ..core.models import load
 from ..core.params import Params
 from ..core.state import State
 from ..core.store import Store
@@ -98,12 +98,7 @@ def run_iteration(
     proposal = decide(params.decide, monitoring, state, steer)
     champion = state.champion()
     composed = compose_for(params, moment, store, ingested, proposal, state)
-    types = params.train.trusted_types
-    frozen = (
-        load(state.models[champion.hash], champion.hash, types)
-        if RECALIBRATE in composed.sets
-        else None
-    )
+    frozen = state.model(champion.hash, params.train) if RECALIBRATE in composed.sets else None
     training, models = train(
         params.data,
         params.train,
@@ -201,6 +196,7 @@ def fold(
             if answers is None
             else with_answers(delivery, answers, moment.as_of, memory.store(state.partitions))
         )
-        turns.append(run_iteration(params, moment, state, known, memory, signer))
+        with in_project(time_limit=params.extensions.time_limit):
+            turns.append(run_iteration(params, moment, state, known, memory, signer))
         state = turns[-1].state
     return turns

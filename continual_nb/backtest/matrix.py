@@ -16,14 +16,16 @@ import pandas as pd
 
 from .exact import Memory, moments
 from ..composition.compose import Composed, compose_for
+from ..core.doors import OutOfTime, Place, place, in_project
 from ..core.files import ContinualError
 from ..core.ingest import Delivery, Ingested, ingest, snapshot, summarise
 from ..core.metrics import FEWEST_DAYS, baseline_losses, constant_answer, days, losses
-from ..core.models import estimator, fit, predict
-from ..core.params import Backtest, Data, Monitor, Params, Train
+from ..core.models import check_models, fit_named, predict
+from ..core.params import Backtest, Data, Monitor, NamedCode, Params, Train
 from ..core.store import rows_as_of
 from ..core.windows import AsOf
 from ..policy.result import Proposal
+from ..training.train import jobs_of
 
 STRETCHES = 32  # of a window with fewer than 16 days: what stands for days
 PARTS = (
@@ -333,28 +335,34 @@ def _spread(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 # %% ../../nbs/70_backtest/02_matrix.ipynb #c1b818bd
 def _job(
-    data: Data, train: Train, rows: pd.DataFrame, cohorts: dict[int, pd.DataFrame], evaluated: int
+    data: Data,
+    train: Train,
+    named: NamedCode,
+    rows: pd.DataFrame,
+    cohorts: dict[int, pd.DataFrame],
+    evaluated: int,
+    at: Place,
 ) -> tuple[str, dict[int, np.ndarray], np.ndarray | None] | None:
     """Train one model and return its hash, the loss of every row of every cohort, and that of its
     constant answer on the evaluated one; None where nothing can be trained."""
-    try:
-        model = fit(estimator(data, train), rows, data)
-    except ContinualError:
-        return None
+    with in_project(at.root, at.time_limit):
+        try:
+            model = fit_named(data, train, named, rows)
+        except OutOfTime:
+            raise
+        except ContinualError:
+            return None
+        cohort_losses = {
+            j: losses(data, part["label"], predict(model, part, data))
+            for j, part in cohorts.items()
+            if len(part)
+        }
     floor = (
         baseline_losses(data, cohorts[evaluated]["label"], constant_answer(data, rows["label"]))
         if evaluated in cohorts
         else None
     )
-    return (
-        model.hash,
-        {
-            at: losses(data, part["label"], predict(model, part, data))
-            for at, part in cohorts.items()
-            if len(part)
-        },
-        floor,
-    )
+    return model.hash, cohort_losses, floor
 
 # %% ../../nbs/70_backtest/02_matrix.ipynb #350cb975
 @contextlib.contextmanager
@@ -441,7 +449,7 @@ def build(
     drift: bool = True,
     told: Callable[[Iterable[AsOf]], Iterable[AsOf]] = iter,
 ) -> Matrix:
-    "Train every recipe at every iteration, score it on every later window, and sum."
+    "Train every recipe and model at every iteration, score it on every later window, and sum."
     from joblib import Parallel, delayed
 
     known, final = history(params, delivery, until, told)
@@ -456,9 +464,14 @@ def build(
             for k in known
         ]
     )
-    todo = [(t, name, rows) for t, k in enumerate(known) for name, rows in k.composed.sets.items()]
+    check_models(params.data, params.train)
+    todo = [
+        (t, job, k.composed.sets[job.recipe])
+        for t, k in enumerate(known)
+        for job in jobs_of(params.train, list(k.composed.sets), None)
+    ]
     checks = [t for t, k in enumerate(known) if drift and k.composed.reference is not None]
-    with engine(params.backtest):
+    with engine(params.backtest), in_project(time_limit=params.extensions.time_limit):
         needed = [*params.data.features, "label"]
         learned = lambda rows: rows[
             [*needed, *(name for name in ("sample_weight", "label_share") if name in rows)]
@@ -467,8 +480,16 @@ def build(
             j: labelled[j][needed] for j in range(max(evaluated[t], 0), len(cohorts))
         }
         trained = Parallel()(
-            delayed(_job)(params.data, params.train, learned(rows), ahead(t), int(evaluated[t]))
-            for t, _, rows in todo
+            delayed(_job)(
+                params.data,
+                params.train,
+                job.named,
+                learned(rows),
+                ahead(t),
+                int(evaluated[t]),
+                place(),
+            )
+            for t, job, rows in todo
         )
         later_windows = lambda t: {
             j: (known[j].rows, _counted(known[j])) for j in range(t + 1, len(known))
@@ -497,10 +518,10 @@ def build(
         [[k.ingested.partition.events, k.ingested.partition.labels] for k in known], axis=0
     )
     models, hashes = [], set()
-    for (t, name, _), made in zip(todo, trained):
+    for (t, job, _), made in zip(todo, trained):
         if made is not None and (t, made[0]) not in hashes:
             hashes.add((t, made[0]))
-            models.append((t, name, *made))
+            models.append((t, job.title, *made))
     return assemble(cohorts, evaluated, models, drifted, broken, new)
 
 # %% ../../nbs/70_backtest/02_matrix.ipynb #69f03c72

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['THREADS', 'ANSWERS', 'Commands', 'fail', 'cli', 'command', 'answering', 'init', 'run', 'open_', 'steer', 'sign',
            'feedback', 'seal', 'next_', 'expect', 'expect_list', 'expect_accept', 'expect_check', 'labels', 'why',
-           'diff', 'forget', 'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'schema',
+           'diff', 'forget', 'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'doors', 'schema',
            'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials', 'stage', 'main',
            'notify', 'turn_', 'schedule']
 
@@ -108,15 +108,18 @@ def command(changes: bool = True):
 def _guarded(function, changes: bool, options: dict):
     """Run a command's function inside its project; a person's input error is an error, a bug is a
     traceback."""
+    from continual_nb.core.doors import in_project
     from continual_nb.interfaces.notify import announcing
     from continual_nb.loop.project import Project, locked
     from continual_nb.loop.lifecycle import recover
 
     project = Project.here()
     project.check()
+    place = in_project(project.root, project.params().extensions.time_limit)
     if not changes:
-        return function(project, **options)
-    with announcing(project), locked(project):
+        with place:
+            return function(project, **options)
+    with place, announcing(project), locked(project):
         finished = recover(project)
         if finished:
             click.echo(finished, err=True)
@@ -762,6 +765,29 @@ def refresh(project):
         else ["the code is what data/code.yaml names already"]
     )
     return {"changed": changed, "said": said}, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #9070ec18
+@cli.command()
+@command(changes=False)
+def doors(
+    project,  # the project in whose folder the command runs
+):
+    "List where code of your own enters, what is built in, and what extensions/ holds."
+    from continual_nb.core.doors import DOORS, FOLDER, offered
+    from continual_nb.core import models  # noqa: F401
+    from continual_nb.evaluation import gates  # noqa: F401
+    from continual_nb.policy import triggers  # noqa: F401
+
+    rows = offered(project.root)
+    said = []
+    for door in DOORS.values():
+        said.append(f"{door.kind} ({door.key}): {door.protocol}")
+        said += [f"  {name:<24} {about}" for kind, name, about in rows if kind == door.kind]
+    own = [(name, about) for kind, name, about in rows if kind == FOLDER]
+    said.append(f"{FOLDER}/: {len(own)} of your own" if own else f"{FOLDER}/: nothing yet")
+    said += [f"  {name:<24} {about}" for name, about in own]
+    listed = [{"door": kind, "name": name, "about": about} for kind, name, about in rows]
+    return {"doors": listed, "said": said}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #4cbbdaa3
 @cli.command()

@@ -150,7 +150,7 @@ def density_ratio(
 ) -> np.ndarray:  # (n,) how much more frequent each row is now, mean 1
     "Estimate how much more often rows like these come now than they came before."
     kinds = data.model_copy(update={"task": "classification", "positive": None})
-    model = estimator(kinds, Train(model="boosting", iterations=40, leaves=7, seed=seed))
+    model = estimator(kinds, Train(models=["boosting"], iterations=40, leaves=7, seed=seed))
     columns, ratio = list(data.features), np.empty(len(before))
     for half in (0, 1):
         learn = [_spread(part[columns].iloc[half::2], RATIO_ROWS) for part in (before, now)]

@@ -21,6 +21,7 @@ from continual_nb.core.files import (
 )
 from .ledger import from_text, head, to_text
 from .metrics import Metrics, Score
+from .params import Train
 from .results import Result
 from .store import Partition
 
@@ -40,6 +41,7 @@ class Champion(Result):
     replaced_in: int | None = None  # iteration in which another one took its place
     # hash of the evaluated model of the same recipe: this one learned from the evaluation rows too
     twin: str | None = None
+    types: tuple[str, ...] = ()  # classes in it that are trusted because train.models names them
 
 # %% ../../nbs/00_core/15_state.ipynb #49c9e7e7
 class Rival(Result):
@@ -112,6 +114,18 @@ class State:
         return next(
             (c for c in reversed(self.card.champions) if c.hash == self.card.champion), None
         )
+
+    def model(
+        self,
+        hash_: str,  # of a present or former champion
+        train: Train,  # models and trusted_types
+    ) -> Any:  # core.models.Model
+        "Load a model; what its card names counts as far as train.models still names the package."
+        from continual_nb.core.models import load, named_types
+
+        content = self.models[hash_]
+        types = next((c.types for c in self.card.champions if c.hash == hash_), ())
+        return load(content, hash_, train.trusted_types, named_types(content, train, types))
 
     def ghosts(self) -> tuple[str, ...]:
         "Hashes of the replaced champions, each once, oldest first."

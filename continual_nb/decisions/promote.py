@@ -337,6 +337,7 @@ def _with_champion(after, moment, hash_, training, evaluation, models, reference
         trained_until=card.trained_until,
         accepted=score.metrics,
         tries=_tries(after.ledger, len(evaluation.recipes)),
+        types=card.types,
     )
     new = _with_refit(tested, evaluation.refit if hash_ != judged else None, moment.number)
     profile = evaluation.profiles.get(judged)

@@ -4,17 +4,20 @@
 
 # %% auto #0
 __all__ = ['SHOWN', 'GateResult', 'spell', 'spell_gain', 'listed', 'enough_rows', 'better_than_base_rate', 'better_than_champion',
-           'no_group_harmed', 'passes']
+           'no_group_harmed', 'passes', 'GateContext', 'check_gates', 'run_gates']
 
 # %% ../../nbs/50_evaluation/02_gates.ipynb #e135eef1
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from ..core.doors import OutOfTime, built_in, check_door, limited, make, resolve
+from ..core.files import ContinualError
 from ..core.metrics import baseline_losses, days, losses
 from ..core.models import Predictions
-from ..core.params import Data, Evaluate
+from ..core.params import Data, Evaluate, NamedCode
 from ..core.results import Result
 from .paired import Comparison, Delta, difference
 
@@ -184,3 +187,98 @@ def passes(
         gate.verdict == "pass" or gate.advises or (not gate.needed and gate.verdict != "fail")
         for gate in gates
     )
+
+# %% ../../nbs/50_evaluation/02_gates.ipynb #e97c5cd7
+@dataclass(frozen=True)
+class GateContext:
+    "What a gate may look at: one challenger on the evaluation rows."
+
+    data: Data  # names and kinds of the columns, and the task
+    settings: Evaluate  # thresholds of params.yaml
+    rows: pd.DataFrame  # labelled evaluation rows, in time order
+    challenger: Predictions  # its predictions of these rows
+    champion: Predictions | None  # the champion's; None before the first promotion
+    constant: dict[str, float]  # what the challenger's training labels would always answer
+    comparison: Comparison | None  # challenger against champion, with slices; None before the first
+    matters: float  # gain in loss per event that matters
+    confidence: float  # of an interval, shared by the challengers
+    size: int = 0  # bytes of the challenger
+
+
+@built_in("gate", "enough_rows")
+def _enough_rows(context: GateContext) -> GateResult:
+    "Enough labelled events were kept for the decision."
+    return enough_rows(len(context.rows), context.settings)
+
+
+@built_in("gate", "better_than_base_rate")
+def _better_than_base_rate(context: GateContext) -> GateResult:
+    "Its loss is below that of a constant answer."
+    return better_than_base_rate(
+        context.data,
+        context.rows,
+        context.challenger,
+        context.constant,
+        context.confidence,
+        needed=context.comparison is None,
+    )
+
+
+@built_in("gate", "better_than_champion")
+def _better_than_champion(context: GateContext) -> GateResult | None:
+    "Its gain over the champion is proven."
+    if context.comparison is None:
+        return None
+    return better_than_champion(context.comparison.overall, context.settings, context.matters)
+
+
+@built_in("gate", "no_group_harmed")
+def _no_group_harmed(context: GateContext) -> GateResult | None:
+    "No group is proven to lose more than the tolerance."
+    return (
+        None
+        if context.comparison is None
+        else no_group_harmed(context.comparison, context.settings)
+    )
+
+# %% ../../nbs/50_evaluation/02_gates.ipynb #2d6f3cc7
+def check_gates(
+    settings: Evaluate,  # gates
+) -> None:
+    "Raise ContinualError unless every name in evaluate.gates gives a gate."
+    for named in settings.gates:
+        check_door("gate", named.name, named.args)
+        if ":" not in named.name and named.args:
+            raise ContinualError(
+                f"evaluate.gates: {named.name} takes no arguments",
+                "its thresholds stand in evaluate: min_gain, min_rows, slice_tolerance",
+            )
+
+
+def run_gates(context: GateContext) -> tuple[GateResult, ...]:  # in the order of evaluate.gates
+    """Put a challenger through its gates; the first champion has nobody to beat. Raises OutOfTime
+    for a gate that does not come back."""
+    found = (
+        resolve("gate", named.name)(context) if ":" not in named.name else _foreign(named, context)
+        for named in context.settings.gates
+    )
+    return tuple(gate for gate in found if gate is not None)
+
+# %% ../../nbs/50_evaluation/02_gates.ipynb #f0ce1597
+def _foreign(named: NamedCode, context: GateContext) -> GateResult:
+    "Ask a gate of others; one that fails has not enough data to let anything through."
+
+    def answer() -> dict:
+        result = make("gate", named.name, named.args).check(context)
+        if not isinstance(result, GateResult):
+            raise ContinualError(f"{named.name} answers {result!r:.60}, which is no GateResult")
+        return result.model_dump()
+
+    try:
+        return GateResult(**limited(named.name, answer))
+    except OutOfTime:
+        raise
+    except ContinualError as error:
+        return GateResult(
+            name=named.title, verdict="not enough data", reason=f"The gate failed: {error.problem}."
+        )

@@ -232,7 +232,7 @@ def _tables(evaluation: Evaluation) -> tuple[tuple[Table, ...], tuple[Table, ...
             gate.verdict,
             gate.reason
             if gate.name == "no group harmed"
-            else PLAIN.get((gate.name, gate.verdict), ""),
+            else PLAIN.get((gate.name, gate.verdict), gate.reason),
         )
         for gate in chosen
     )

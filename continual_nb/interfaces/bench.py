@@ -269,10 +269,9 @@ class StageView(Frames):
     @cached_property
     def model(self):
         "The champion itself; None before there is one."
-        from continual_nb.core.models import load
 
-        card, trusted = self.champion, self.opened.params.train.trusted_types
-        return load(self.opened.state.models[card.hash], card.hash, trusted) if card else None
+        card, now = self.champion, self.opened
+        return now.state.model(card.hash, now.params.train) if card else None
 
     @property
     def monitoring(self):

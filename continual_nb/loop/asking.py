@@ -27,7 +27,7 @@ from continual_nb.composition.queries import (
 from ..core.files import ContinualError, read_json, write_bytes
 from ..core.ledger import append, from_text, to_text
 from ..core.metrics import losses
-from ..core.models import estimator, fit, load, predict
+from ..core.models import fit_named, load, named_types, predict
 from ..core.results import Result
 from ..core.store import rows_as_of
 from .labels import DRAWS, FOLDER, draws, read
@@ -89,8 +89,7 @@ def _champion(project: Project):
         raise ContinualError(
             "there is no champion yet whose answers could be unsure", "ask with --strategy uniform"
         )
-    trusted = project.params().train.trusted_types
-    return load(state.models[state.card.champion], state.card.champion, trusted)
+    return state.model(state.card.champion, project.params().train)
 
 # %% ../../nbs/85_loop/21_asking.ipynb #a890f6d5
 def _challenger(project: Project):
@@ -102,7 +101,9 @@ def _challenger(project: Project):
         )
     hash_ = cards[0]["hash"]
     content = project.path(f"data/work/train/{hash_}.skops").read_bytes()
-    return load(content, hash_, project.params().train.trusted_types)
+    train = project.params().train
+    types = named_types(content, train, tuple(cards[0].get("types", ())))
+    return load(content, hash_, train.trusted_types, types)
 
 # %% ../../nbs/85_loop/21_asking.ipynb #390d8ac3
 def _chances(project: Project, pool: pd.DataFrame, strategy: str, k: int) -> np.ndarray:
@@ -232,7 +233,7 @@ def review(
     moment, (_, _, store) = moment_of(project, iteration), history(project, iteration)
     rows = rows_as_of(store, params.data, moment.cadence, moment.as_of, None, moment.window.end)
     rows = rows[rows["label"].notna().to_numpy()].tail(REVIEWED).reset_index(drop=True)
-    learn = lambda taken: fit(estimator(params.data, params.train), taken, params.data)
+    learn = lambda taken: fit_named(params.data, params.train, params.train.models[0], taken)
     proba, classes = out_of_fold(rows, params.data, learn, seed=params.train.seed)
     found = doubtful_labels(rows["label"].astype("str").to_numpy(), proba, classes)
     listed = rows.loc[found["row"], ["event_id", "event_time"]].reset_index(drop=True)

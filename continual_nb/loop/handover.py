@@ -15,7 +15,6 @@ from ..core.files import ContinualError, canonical_json, write_bytes, write_parq
 # %% ../../nbs/85_loop/08_handover.ipynb #d6cb58ac
 def champion(project: Project):
     "Load the model in production (hash checked), with its card and the state that names it."
-    from continual_nb.core.models import load
     from continual_nb.core.state import read_state
 
     state = read_state(project.path("data/state/out" if project.is_sealed() else "data/state/in"))
@@ -26,8 +25,7 @@ def champion(project: Project):
             "`continual run`, or `dvc repro` and `continual sign`, puts the first one in place",
             code=2,
         )
-    trusted = project.params().train.trusted_types
-    return load(state.models[card.hash], card.hash, trusted), card, state
+    return state.model(card.hash, project.params().train), card, state
 
 # %% ../../nbs/85_loop/08_handover.ipynb #655a7654
 def predict_file(project: Project, source: Path, out: Path | None) -> dict:

@@ -697,14 +697,14 @@ def guess(
         "model",
         f"{model}, since "
         f"{'there is text' if data.get('text') else f'a window has {labels:,.0f} labels'}",
-        "train.model",
+        "train.models",
     )
     form = {
         "project": project,
         "data": data,
         "windows": windows,
         "decide": {"costs": costs.model_dump()},
-        "train": {"model": model},
+        "train": {"models": model},
         "report": {"title": f"Model for {label}"},
         **sizes(rows, labels),
     }

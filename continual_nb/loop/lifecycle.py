@@ -18,7 +18,14 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from .code import code_yaml, package_files, stage_hashes, zipped
+from continual_nb.loop.code import (
+    code_yaml,
+    moved_pins,
+    package_files,
+    stage_hashes,
+    stage_pins,
+    zipped,
+)
 from .feedback import listen
 from .pipeline import completed
 from .forget import forgotten_ids
@@ -34,6 +41,7 @@ from continual_nb.loop.project import (
     run,
 )
 from .stages import take_snapshot
+from ..core.doors import FOLDER, extension_files
 from ..core.files import ContinualError, publish, sha256, write_bytes
 from ..core.params import read_yaml
 from ..core.table import SEALED, STAGES
@@ -91,10 +99,11 @@ def initial_state(project: Project, state=None) -> None:
 def write_code(project: Project) -> None:
     "Write which code the stages run, the code, and the pipeline as this code declares it."
     files = package_files()
-    archive = zipped(files)
+    archive = zipped(files, extension_files(project.root))
     known = stage_hashes(files, project.private / "code.json")
     write_bytes(project.path("data/code.zip"), archive)
-    write_bytes(project.path("data/code.yaml"), code_yaml(files, known, sha256(archive)))
+    pinned = stage_pins(project.params(), project.root)
+    write_bytes(project.path("data/code.yaml"), code_yaml(files, known, sha256(archive), pinned))
     complete_pipeline(project)
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #7f9fcf55
@@ -253,7 +262,7 @@ def _champion_answers(project: Project, delivery) -> None:
     """Have the champion score a few rows before anything moves: other libraries may have left it
     mute."""
     from continual_nb.core.ingest import typed
-    from continual_nb.core.models import load, predict
+    from continual_nb.core.models import predict
     from continual_nb.core.prediction_log import Logged
     from continual_nb.core.state import read_state
 
@@ -262,7 +271,7 @@ def _champion_answers(project: Project, delivery) -> None:
     card = state.champion()
     if card is None:
         return
-    model = load(state.models[card.hash], card.hash, params.train.trusted_types)
+    model = state.model(card.hash, params.train)
     if isinstance(model.pipeline, Logged):
         return
     names = list(params.data.features)
@@ -562,7 +571,10 @@ def stale_parts(
     words = ["status", "--json", *([target, "--with-deps"] if target else [])]
     names = list(json.loads(project.dvc(*words).stdout or "{}"))
     ours = [name for name in names if name in STAGES or name.endswith(".dvc")]
-    return ours, [name for name in names if name not in ours]
+    known = STAGES[: STAGES.index(target) + 1] if target else STAGES
+    moved = moved_pins(project.params(), project.root, read_yaml(project.path("data/code.yaml")))
+    changed = [stage for stage in moved if stage in known and stage not in ours]
+    return [*ours, *changed], [name for name in names if name not in ours]
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #7fd3e830
 DVC_OWNED = (
@@ -576,6 +588,7 @@ TRACKED = (
     "expectations.yaml",
     "objective.md",
     "reports",
+    FOLDER,  # the project's own code
     ".dvc/config",
     ".dvcignore",
     ".gitignore",

@@ -9,9 +9,20 @@ __all__ = ['check_code', 'check_archive', 'run_guarded', 'cannot_write']
 import json
 import os
 import sys
+import zipfile
 
-from .code import known_hashes, libraries, package_files, stage_hash, unzipped
+from continual_nb.loop.code import (
+    known_hashes,
+    libraries,
+    moved_pins,
+    package_files,
+    stage_hash,
+    stage_pins,
+    unzipped,
+    with_pins,
+)
 from .project import Project, noted
+from ..core.doors import KEPT
 from ..core.files import ContinualError, sha256, write_bytes
 from ..core.params import read_yaml
 
@@ -25,13 +36,16 @@ def check_code(project: Project, stage: str) -> None:
     known = known_hashes(
         files, project.private / "code.json"
     )  # reading 40 modules for their imports takes longer than many a stage
-    if (known[stage] if known else stage_hash(stage, files)) == named.get(stage):
+    code = known[stage] if known else stage_hash(stage, files)
+    pinned = stage_pins(project.params(), project.root).get(stage, {})
+    if with_pins(code, pinned) == named.get(stage):
         return
+    moved = moved_pins(project.params(), project.root, named).get(stage, [])
     kept = project.path("data/code.zip")
     if str(kept) not in os.environ.get("PYTHONPATH", "") and _is_kept(project, stage, named):
         print(
-            f"{stage}: the installed code has moved on; running the code that this iteration "
-            "names (`continual refresh` takes the new one)",
+            f"{stage}: {', '.join(moved) or 'the installed code'} has moved on; running the code "
+            "that this iteration names (`continual refresh` takes the new one)",
             file=sys.stderr,
             flush=True,
         )
@@ -41,11 +55,12 @@ def check_code(project: Project, stage: str) -> None:
         os.execve(
             sys.executable,
             [sys.executable, "-P", "-m", "continual_nb", "stage", stage],
-            {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+            {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", KEPT: str(kept)},
         )
     raise ContinualError(
-        f"the code of stage {stage} is not the one that data/code.yaml names",
-        "`continual refresh` takes the installed code into this iteration",
+        f"the code of stage {stage} is not the one that data/code.yaml names"
+        + (f": {', '.join(moved)}" if moved else ""),
+        "`continual refresh` takes the present code into this iteration",
     )
 
 # %% ../../nbs/85_loop/15_pinning.ipynb #e85aa0a3
@@ -91,7 +106,14 @@ def _is_kept(project: Project, stage: str, named: dict) -> bool:
     if not kept.exists():
         return False
     check_archive(project, named)
-    return stage_hash(stage, unzipped(kept)) == named.get(stage)
+    then = (named.get("extensions") or {}).get(stage, {})
+    with zipfile.ZipFile(kept) as archive:
+        held = {name: sha256(archive.read(name)) for name in archive.namelist() if name in then}
+    now = stage_pins(project.params(), project.root).get(stage, {})
+    known = {name: held.get(name, now.get(name)) for name in then}
+    if known != then or set(now) - set(then):  # a package of another version, or a new name
+        return False
+    return with_pins(stage_hash(stage, unzipped(kept)), then) == named.get(stage)
 
 # %% ../../nbs/85_loop/15_pinning.ipynb #3515122a
 def run_guarded(stage: str, debug: bool = False) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from .project import Iteration, Project, promote_as_opened
 from .warm import ASKED_BY
+from ..core.doors import in_project
 from continual_nb.core.files import (
     ContinualError,
     folder_hashes,
@@ -306,7 +307,6 @@ def train(project: Project, out: Path) -> str:
     "Train one challenger per composed set."
     from continual_nb.composition.result import Composition
     from continual_nb.core.calibration import RECALIBRATE
-    from continual_nb.core.models import load
     from continual_nb.training.train import train, with_always
 
     params = project.params()
@@ -316,10 +316,7 @@ def train(project: Project, out: Path) -> str:
         for card in composition.sets
     }
     state = _state(project, project.iteration()) if RECALIBRATE in sets else None
-    trusted = params.train.trusted_types
-    champion = (
-        load(state.models[state.card.champion], state.card.champion, trusted) if state else None
-    )
+    champion = state.model(state.card.champion, params.train) if state else None
     training, models = train(
         params.data, params.train, sets, None if sets else composition.reason, champion=champion
     )
@@ -543,7 +540,8 @@ def run_stage(project: Project, stage: str) -> None:
             shutil.rmtree(left, ignore_errors=True)
         out = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
         try:
-            said = globals()[stage](project, out)
+            with in_project(project.root, project.params().extensions.time_limit):
+                said = globals()[stage](project, out)
             if said is not None:
                 os.chmod(out, 0o755)
                 _owned()

@@ -8,7 +8,7 @@ __all__ = ['recipe_standings']
 # %% ../../nbs/85_loop/20_standings.ipynb #365d07cf
 from ..composition.tournament import Tournament, tournament
 from ..core.files import ContinualError
-from ..core.models import estimator, fit
+from ..core.models import fit_named
 from ..core.store import rows_as_of
 from .project import Project
 from .stages import history, moment_of
@@ -34,6 +34,6 @@ def recipe_standings(
         params.compose,
         rows,
         mature,
-        lambda taken: fit(estimator(params.data, params.train), taken, params.data),
+        lambda taken: fit_named(params.data, params.train, params.train.models[0], taken),
         (params.backtest.recipe_windows, params.backtest.recipe_rows),
     )

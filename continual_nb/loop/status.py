@@ -8,6 +8,7 @@ __all__ = ['status']
 # %% ../../nbs/85_loop/14_status.ipynb #22cc2208
 import json
 
+from .code import moved_pins
 from .project import Project
 from .lifecycle import stale_parts
 from ..core.earlier import read_params
@@ -30,8 +31,12 @@ def status(project: Project) -> tuple[dict, int]:
     decision = read_yaml(project.path("data/decision.yaml"))
     stale, foreign = stale_parts(project)
     stale = [] if sealed else stale
+    named = read_yaml(project.path("data/code.yaml"))
+    moved = {} if sealed else moved_pins(project.params(), project.root, named)
     if sealed:
         step, code = "continual open", 0
+    elif moved:
+        step, code = "continual refresh, then dvc repro", 2
     elif stale and not (stale == ["report"]):
         step, code = "dvc repro", 2
     elif decision.get("verdict", "pending") == "pending":
@@ -54,6 +59,10 @@ def status(project: Project) -> tuple[dict, int]:
     ]
     said += [f"stale      {', '.join(stale)}"] if stale else []
     said += [f"also stale {', '.join(foreign)} (your own stages: dvc repro)"] if foreign else []
+    said += [
+        f"changed    {', '.join(names)}: not as data/code.yaml names it for the stage {stage}"
+        for stage, names in moved.items()
+    ]
     asked = (
         0
         if "decide" in stale or sealed
@@ -75,6 +84,7 @@ def status(project: Project) -> tuple[dict, int]:
         "decision": decision.get("verdict"),
         "stale": stale,
         "stale_own": foreign,
+        "changed": moved,
         "labels_asked": asked,
         "next": step,
     }

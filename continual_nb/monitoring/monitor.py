@@ -863,8 +863,6 @@ def run_monitoring(
     ingested: Ingested,
 ) -> Monitoring:
     "Monitor the window of an iteration."
-    from continual_nb.core.models import load
-
     data, window, hash_ = params.data, moment.window, state.card.champion
     read = lambda start, end: rows_as_of(store, data, moment.cadence, moment.as_of, start, end)
     restated = window and hash_ and params.monitor.restate
@@ -888,7 +886,7 @@ def run_monitoring(
         prediction_reference=ColumnProfile.model_validate(state.prediction)
         if state.prediction
         else None,
-        champion=load(state.models[hash_], hash_, params.train.trusted_types) if hash_ else None,
+        champion=state.model(hash_, params.train) if hash_ else None,
         accepted=state.champion().accepted if hash_ else None,
         recorded=state.scores,
         deployed=bool(hash_) and state.champion().recipe == DEPLOYED,

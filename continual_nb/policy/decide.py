@@ -17,7 +17,7 @@ from ..core.params import Decide, Trigger
 from ..core.state import State
 from ..monitoring.result import Monitoring
 from .result import Action, AtPrice, Option, Proposal, Rule, Steer
-from .triggers import Evidence, Stack, evidence
+from .triggers import Evidence, Stack, evidence, explain_rule
 
 # %% ../../nbs/20_policy/03_decide.ipynb #48b17251
 def broken_data(monitoring: Monitoring) -> Rule:
@@ -120,40 +120,11 @@ def _told(params: Decide, known: Evidence) -> str:
     of them if none does."""
     if params.trigger.when not in params.trigger.rules:
         return "the policy never updates"
-    cash = partial(money, currency=params.costs.currency)
     stack = Stack([params.trigger])
     holds, names = stack.answers(known), _parts(params.trigger, params.trigger.when)
     names = [name for name in names if holds[stack.slots[0, name]]] or names
-    debt, future, drifted = (
-        float(known.debt(_sure(params))[0]),
-        max(float(known.future[0]), 0.0),
-        int(known.drifted.sum()),
-    )
-    ahead = (
-        f", and would cost {cash(future)} over the next {params.horizon} windows" if future else ""
-    )
-    spent = (
-        f"since the last update staleness has cost about {cash(debt)}{ahead}; an update costs "
-        f"{cash(params.costs.change)}"
-    )
-    gained = (
-        f"; the last update gained {cash(float(known.gained[0]))} per window, and after a break "
-        "the next one may gain again"
-        if known.since[0] <= 1 and known.gained[0] > 0
-        else ""
-    )
-    said = {
-        "debt": spent + gained,
-        "forecast": spent,
-        "schedule": f"{int(known.since[0])} windows have passed since the last update or attempt",
-        "drift": f"{drifted} columns drifted",
-        "amount": f"{int(known.rows[0]):,} events and {int(known.labels[0]):,} labels are new to "
-        "the champion",
-        "latency": f"{int(known.rows[0]):,} events are new to the champion",
-        "performance": f"the loss per event is {known.loss[0]:.4g}, {known.excess[0]:.3g} beyond "
-        "what was accepted",
-    }
-    return "; ".join(dict.fromkeys(said[params.trigger.rules[name].kind] for name in names))
+    found = (explain_rule(params.trigger.rules[name], known) for name in names)
+    return "; ".join(dict.fromkeys(found))
 
 # %% ../../nbs/20_policy/03_decide.ipynb #48e9104e
 def _parts(trigger: Trigger, name: str) -> list[str]:

@@ -24,8 +24,10 @@ class Card(Result):
     constant: dict[
         str, float
     ]  # what could be answered without a model: training share of every class, or the median
-    model: str  # boosting or linear
+    model: str  # what train.models calls it
     size: int  # bytes
+    rows_of: str = ""  # the set of rows that it learned from; empty: of the recipe's name
+    types: tuple[str, ...] = ()  # classes in it that are trusted because train.models names them
 
 # %% ../../nbs/40_training/01_cards.ipynb #bc0b3e8d
 class Training(Result):

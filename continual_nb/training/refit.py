@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ..core.calibration import RECALIBRATE
+from ..core.doors import OutOfTime
 from ..core.files import ContinualError, number
-from ..core.models import FEWEST, Model, Predictions, estimator, fit, predict
+from ..core.models import FEWEST, Model, Predictions, fit_named, predict
 from ..core.params import Data, Train
 from ..core.results import Result, Section
 
@@ -103,6 +104,8 @@ def refit(
     try:
         model = _fitted(data, train, rows, new)
         apart, floor = _check(data, train, twin, rows, (new[left_out], new[~left_out]))
+    except OutOfTime:
+        raise
     except ContinualError as error:
         return Refit(used=False, because=error.problem, **about), None
     every = pd.concat([rows, new])
@@ -140,7 +143,8 @@ def _weighed_like(new: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _fitted(data: Data, train: Train, *parts: pd.DataFrame) -> Model:
     "Train the recipe on these rows together."
-    return fit(estimator(data, train), pd.concat(parts).reset_index(drop=True), data)
+    rows = pd.concat(parts).reset_index(drop=True)
+    return fit_named(data, train, train.models[0], rows)
 
 # %% ../../nbs/40_training/03_refit.ipynb #c353c860
 def _check(

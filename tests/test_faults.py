@@ -280,7 +280,7 @@ def test_a_full_disk_is_said_plainly_and_changes_nothing(station, words, at, req
         name
         for name in loop.everything()
         if any(
-            part.startswith(".") and part not in (".gitignore", ".dvcignore")
+            part.startswith(".") and part not in (".gitattributes", ".gitignore", ".dvcignore")
             for part in name.split("/")
         )
     ]

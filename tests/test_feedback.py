@@ -56,7 +56,7 @@ def test_feedback_on_a_sealed_iteration_leaves_it_alone_and_shows_in_the_next(co
     loop.continual("open")
     loop.continual("run", "--until", "2024-02")
     entry = [one for one in ledger(loop) if one["kind"] == "feedback"]
-    assert [(one["about"], one["iteration"], one["verified"]) for one in entry] == [(1, 2, True)]
+    assert [(one["about"], one["iteration"], one["verified"]) for one in entry] == [(1, 2, False)]
     page = (next(loop.path("reports").glob("002-*")) / "report.html").read_text()
     assert (
         "Look at the south." in page

@@ -77,10 +77,16 @@ def built_in(
     kind: str,  # a key of DOORS
     name: str,  # the short name
 ) -> Callable:  # a decorator
-    "Let a class or function stand behind a door under a short name."
+    """Let a class or function stand behind a door under a short name.
+
+    What the package has put there stays: a cell that is run by hand does not replace it.
+    """
+    package = __name__.partition(".")[0] + "."
 
     def join(made):
-        BUILT_IN[kind][name] = made
+        taken = getattr(BUILT_IN[kind].get(name), "__module__", "")
+        if not taken.startswith(package) or made.__module__.startswith(package):
+            BUILT_IN[kind][name] = made
         return made
 
     return join

@@ -17,7 +17,6 @@ from ..core.files import sha256
 from ..core.params import Params, read_yaml
 from ..core.results import Result, Section, Table, day
 from ..core.table import RESULTS
-from ..evaluation.result import beaten
 from .people import Objective, Voices, edits, first_sentence, voices
 
 # %% ../../nbs/80_reporting/02_record.ipynb #046d9215
@@ -410,7 +409,7 @@ def _why(parts: dict[str, Result]) -> str:
         if getattr(compared, "answer", "skipped") == "skipped"
         else getattr(compared, "in_words", compared.reason)
     )
-    worse = "" if isinstance(compared, Missing) else beaten(compared)
+    worse = "" if isinstance(compared, Missing) else compared.beaten_by_constant
     return " ".join(dict.fromkeys(sentence for sentence in (worse, cause, found) if sentence))
 
 # %% ../../nbs/80_reporting/02_record.ipynb #c408d3d7

@@ -127,6 +127,7 @@ def install() -> None:
         file: ClassVar[str] = "evaluation.json"
         answer: str
         reason: str
+        beaten_by_constant: ClassVar[str] = ""
 
         def section(self):
             figure, ax = pictures.axes(height=1.8)

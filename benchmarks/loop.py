@@ -132,7 +132,7 @@ def measured(world: str, seed: int, n: int, windows: int) -> dict:
         **{part: sum(p == part for _, p, _ in calls) for part in (*PARTS, "quality")},
         "rang twice": int((counts > 1).sum()) if len(counts) else 0,
         "inspect": sum(turn.proposal.action == "inspect" for turn in turns),
-        "tried": sum(turn.proposal.means == "retrain" for turn in turns),
+        "tried": sum(turn.proposal.action == "improve" for turn in turns[begun + 1 :]),
         "promoted": max(done.count("promoted") - 1, 0),
         "refreshed": done.count("refreshed"),
         "after": len(later),
@@ -168,7 +168,7 @@ def summary(world: str, found: list[dict]) -> str:
             + (f", at most {asked[part]:g}" if part in asked and world == "null" else "")
         )
     said.append(
-        f"  models that rang twice for their losses {table['rang twice'].sum()}; proposed: inspect {table['inspect'].sum()}, retrain {table['tried'].sum()}; promoted {table['promoted'].sum()}, reference refreshed in {(table['refreshed'] > 0).sum()} of {len(table)}"
+        f"  models that rang twice for their losses {table['rang twice'].sum()}; proposed: inspect {table['inspect'].sum()}, an improvement {table['tried'].sum()}; promoted {table['promoted'].sum()}, reference refreshed in {(table['refreshed'] > 0).sum()} of {len(table)}"
     )
     if world != "null":
         spell = lambda name: (

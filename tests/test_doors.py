@@ -387,3 +387,15 @@ def test_a_gate_of_a_project_from_the_command_line(turned, copy):
     loop.continual("refresh")
     said = loop.continual("stage", "evaluate", code=1)
     assert "had not answered after 1 seconds" in said.err and note.exists()
+
+
+def test_a_sampler_is_pinned_for_compose_and_its_arguments_stay(project):
+    from continual_nb.core.params import Params, render
+    from continual_nb.loop.code import stage_pins
+
+    recipe = ["all", {"extensions.helper:newest": {"share": 0.5}}]
+    params = Params(data=DATA, compose={"recipes": {"mine": recipe}})
+    assert list(stage_pins(params, project)) == ["compose"]
+    assert list(stage_pins(params, project)["compose"]) == ["extensions/helper.py"]
+    (project / "params.yaml").write_text(render(params))
+    assert Params.load(project / "params.yaml") == params

@@ -6,7 +6,8 @@ import pytest
 
 from continual_nb.composition.compose import compose
 from continual_nb.composition.recipes import take_steps
-from continual_nb.composition.samplers import BUILT_IN, Context, density_ratio, effective_size
+from continual_nb.composition.samplers import Context, density_ratio, effective_size
+from continual_nb.core.doors import BUILT_IN, OutOfTime, in_project
 from continual_nb.core.earlier import read_params
 from continual_nb.core.files import ContinualError
 from continual_nb.core.models import PriorCorrected, estimator, fit, load, predict
@@ -118,7 +119,7 @@ def test_a_wrong_recipe_is_named_when_params_are_read(recipes, problem):
 def test_every_sampler_keeps_the_rules_and_answers_the_same_again(name):
     rows = stream().assign(sample_weight=1.0, reason="")
     settings = Step.model_validate(name if name != "quota" else {name: {"rows": 50}}).arguments
-    first, again = (BUILT_IN[name](rows, context(rows), **settings) for _ in range(2))
+    first, again = (BUILT_IN["sampler"][name](rows, context(rows), **settings) for _ in range(2))
     assert first.equals(again)
     assert set(first["event_id"]) <= set(rows["event_id"]) and first["event_id"].is_unique
     weights = first["sample_weight"]
@@ -232,35 +233,123 @@ def test_smote_makes_rows_up_and_says_so():
     assert "label_share" in taken
 
 
+OWN = """
+import numpy as np
+import pandas as pd
+
+
+def newest(rows, context, share=0.5, by=""):
+    "The newest share of the rows."
+    return rows.tail(int(share * len(rows)))
+
+
+class Rare:
+    "Rows above a value of one column count twice."
+
+    def __init__(self, above):
+        self.above = above
+
+    def choose(self, rows, context):
+        high = (rows["a"] > self.above).to_numpy()
+        return rows.assign(sample_weight=np.where(high, 2.0, 1.0), reason="counted")
+
+
+def lie(rows, context):
+    return rows.assign(label="1", a=0.0, reason="all mine").iloc[::-1]
+
+
+def bad(rows, context, how):
+    while how == "loop":
+        pass
+    if how == "in place":
+        rows["reason"] = context.now["b"].iloc[0]
+        context.now["b"] = 0.0
+    return {
+        "not given": lambda: rows.assign(event_id=["x", *rows["event_id"][1:]]),
+        "twice": lambda: pd.concat([rows, rows.head(1)]),
+        "negative": lambda: rows.assign(sample_weight=-1.0),
+        "infinite": lambda: rows.assign(sample_weight=np.inf),
+        "words": lambda: rows.assign(sample_weight="much"),
+        "zero": lambda: rows.assign(sample_weight=0.0),
+        "empty": lambda: rows.iloc[:0],
+        "no frame": lambda: None,
+        "no reason": lambda: rows.drop(columns="reason"),
+        "random": lambda: rows.sample(frac=0.5),
+        "broken": lambda: rows["nothing"],
+        "in place": lambda: rows,
+    }[how]()
+"""
 BAD = {
-    "not given": (lambda r, c: r.assign(event_id=["x", *r["event_id"][1:]]), "not given"),
-    "twice": (lambda r, c: pd.concat([r, r.head(1)]), "returned a row twice"),
-    "negative": (lambda r, c: r.assign(sample_weight=-1.0), "negative"),
-    "infinite": (lambda r, c: r.assign(sample_weight=np.inf), "infinite"),
-    "zero": (lambda r, c: r.assign(sample_weight=0.0), "all zero"),
-    "empty": (lambda r, c: r.iloc[:0], "left none"),
-    "no frame": (lambda r, c: None, "no column"),
-    "random": (lambda r, c: r.sample(frac=0.5), "otherwise when asked again"),
-    "broken": (lambda r, c: r["nothing"], "KeyError"),
+    "not given": "1 rows that it was not given, as 'x'",
+    "twice": "returned a row twice",
+    "negative": "negative",
+    "infinite": "infinite",
+    "words": "ValueError",
+    "zero": "all zero",
+    "empty": "left none",
+    "no frame": "no column 'event_id'",
+    "no reason": "no column 'reason'",
+    "random": "otherwise when asked again",
+    "in place": "otherwise when asked again",
+    "broken": r"KeyError: 'nothing' .extensions/mine.py, line",
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_sampler_that_breaks_the_rules_is_named(name):
-    sampler, problem = BAD[name]
-    step = Step.model_construct(sampler="mine", arguments={})
-    rows = stream(200)
-    with pytest.raises(ContinualError, match=problem):
-        take_steps((step,), rows, context(rows), {"mine": sampler})
+@pytest.fixture
+def own(tmp_path):
+    "A project with samplers of its own, which holds while the test lasts."
+    (tmp_path / "extensions").mkdir()
+    (tmp_path / "extensions/mine.py").write_text(OWN)
+    with in_project(tmp_path, time_limit=20):
+        yield
 
 
-def test_a_sampler_cannot_change_a_row():
-    step = Step.model_construct(sampler="mine", arguments={})
+def test_an_own_sampler_is_a_step_like_any_other(own):
+    recipe = steps("all", {"extensions.mine:Rare": {"above": 1}}, {"extensions.mine:newest": {}})
+    taken = take_steps(recipe, stream(), context(stream()))
+    assert [card.rows for card in taken.steps] == [1200, 1200, 600]
+    assert set(taken.refused["reason"]) == {"not by newest"}
+    high = (taken.rows["a"] > 1).to_numpy()
+    assert (taken.rows["sample_weight"] == np.where(high, 2, 1)).all()
+    assert set(taken.rows["reason"]) == {"Rare: counted"} and "label_share" not in taken.rows
+    told = steps({"extensions.mine:newest": {"by": "label"}})
+    assert "label_share" in take_steps(told, stream(), context(stream())).rows
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_a_sampler_that_breaks_the_rules_is_named(own, how):
+    step = {"extensions.mine:bad": {"how": how}}
+    with pytest.raises(ContinualError, match=BAD[how]):
+        take_steps(steps(step), stream(200), context(stream(200)))
+
+
+def test_a_sampler_cannot_change_a_row(own):
     rows = stream(200)
-    lie = lambda r, c: r.assign(label="1", a=0.0, reason="all mine").iloc[::-1]
-    taken = take_steps((step,), rows, context(rows), {"mine": lie}).rows
+    taken = take_steps(steps("extensions.mine:lie"), rows, context(rows)).rows
     assert taken["label"].equals(rows["label"]) and taken["a"].equals(rows["a"])
-    assert set(taken["reason"]) == {"mine: all mine"}
+    assert set(taken["reason"]) == {"lie: all mine"}
+
+
+@pytest.mark.parametrize(
+    "step, problem",
+    [
+        ("extensions.mine:newst", "did you mean 'newest'"),
+        ("extensions.mind:newest", "did you mean 'extensions.mine'"),
+        ({"extensions.mine:newest": {"shar": 1}}, "did you mean 'share'"),
+        ("extensions.mine:Rare", "does not fit"),
+        ({"extensions.mine:bad": {"how": "random"}}, "otherwise when asked again"),
+    ],
+)
+def test_an_own_sampler_that_fails_is_named_and_the_iteration_has_an_answer(own, step, problem):
+    made = composed({"all": ["all"], "mine": [step]})
+    assert list(made.sets) == ["all"] and problem in made.composition.failed["mine"]
+    none = composed({"mine": [step]}).composition
+    assert none.answer == "not enough data" and problem in none.reason
+
+
+def test_a_sampler_that_never_comes_back_is_no_answer(own):
+    with in_project(time_limit=0.3), pytest.raises(OutOfTime, match="had not answered"):
+        composed({"all": ["all"], "mine": [{"extensions.mine:bad": {"how": "loop"}}]})
 
 
 def test_a_recipe_that_fails_is_named_and_the_others_go_on():

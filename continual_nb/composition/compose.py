@@ -17,6 +17,7 @@ from .samplers import Context, all_rows, row_cap
 from .result import Check, Composed, Composition, SetCard
 from ..core.calibration import RECALIBRATE
 from ..core.ingest import Ingested
+from ..core.doors import OutOfTime
 from ..core.files import ContinualError
 from ..core.params import Compose, Data, Monitor, Params, Step
 from ..core.replay import ALWAYS
@@ -164,12 +165,15 @@ def take_recipes(
     context: Context,  # what samplers may know
     min_rows: int,  # below which there is no set
 ) -> tuple[dict[str, Taken], dict[str, str]]:  # what each gave; and why some gave nothing
-    "Take every recipe; one that fails says why, and the others go on."
+    """Take every recipe; one that fails says why, and the others go on. Raises OutOfTime for a
+    sampler that does not come back."""
     taken: dict[str, Taken] = {}
     failed: dict[str, str] = {}
     for name, steps in recipes.items() if len(able) else ():
         try:
             made = take_steps(steps, able, context)
+        except OutOfTime:
+            raise
         except ContinualError as error:
             failed[name] = (
                 f"{error.problem[0].upper()}{error.problem[1:]}. {error.remedy or ''}".strip()

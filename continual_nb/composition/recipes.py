@@ -6,19 +6,13 @@
 __all__ = ['NOW', 'StepCard', 'Taken', 'recipe_hash', 'checked', 'take_steps', 'eligible_rows', 'now_of']
 
 # %% ../../nbs/30_composition/01_recipes.ipynb #33519c14
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from continual_nb.composition.samplers import (
-    BUILT_IN,
-    MAKES_ROWS,
-    RESHARES,
-    Context,
-    effective_size,
-)
+from .samplers import MAKES_ROWS, RESHARES, Context, effective_size
+from ..core.doors import limited, make, resolve
 from ..core.files import ContinualError, number, sha256
 from ..core.params import Step
 from ..core.results import Result
@@ -85,6 +79,15 @@ def _check_weights(weights: np.ndarray, step: str) -> None:
     if len(weights) and not weights.any():
         raise ContinualError(f"{step} returned weights that are all zero", "let some rows count")
 
+# %% ../../nbs/30_composition/01_recipes.ipynb #0d1ab8af
+def _check_columns(answer: pd.DataFrame, step: str) -> None:
+    "Name a column that an answer lacks."
+    absent = {"event_id", "reason", "sample_weight"} - set(getattr(answer, "columns", ()))
+    if absent:
+        raise ContinualError(
+            f"{step} returned no column {sorted(absent)[0]!r}", "return the rows that it was given"
+        )
+
 # %% ../../nbs/30_composition/01_recipes.ipynb #32c430c4
 def checked(
     answer: pd.DataFrame,  # what a sampler returned
@@ -92,11 +95,7 @@ def checked(
     step: str,  # its name
 ) -> pd.DataFrame:  # the chosen rows of `given`, with the answer's reasons and weights
     "Take the choice, the reasons and the weights of a sampler's answer, and nothing else."
-    absent = {"event_id", "reason", "sample_weight"} - set(getattr(answer, "columns", ()))
-    if absent:
-        raise ContinualError(
-            f"{step} returned no column {sorted(absent)[0]!r}", "return the rows that it was given"
-        )
+    _check_columns(answer, step)
     if answer.empty:
         raise ContinualError(f"{step} left none of {len(given):,} rows", "loosen its arguments")
     weights = answer["sample_weight"].to_numpy("float64", na_value=np.nan)
@@ -117,25 +116,45 @@ def _named(before: np.ndarray, after: np.ndarray, step: str) -> np.ndarray:
     return np.where(after == before, before, spelled)
 
 # %% ../../nbs/30_composition/01_recipes.ipynb #4964ab6b
-def _ask(
-    sampler: Callable, rows: pd.DataFrame, context: Context, step: Step, twice: bool
-) -> pd.DataFrame:
-    "Call a sampler; one that is not built in is called again and must answer the same."
+def _twice(rows: pd.DataFrame, context: Context, step: Step) -> pd.DataFrame:
+    "Call a sampler of others two times; both answers must be the same."
+    choose = make("sampler", step.sampler, step.arguments).choose
+    first, again = (_plain(choose(rows.copy(), context), step.sampler) for _ in range(2))
+    if not first.equals(again):
+        raise ContinualError(
+            f"{step.sampler} answers otherwise when asked again",
+            "draw with context.order or context.seed, and change neither rows nor context",
+        )
+    return first
+
+
+def _plain(answer: pd.DataFrame, step: str) -> pd.DataFrame:
+    "Take the three columns that count, as text and numbers."
+    _check_columns(answer, step)
+    return pd.DataFrame(
+        {
+            "event_id": answer["event_id"].astype("str").to_numpy(dtype=object),
+            "reason": answer["reason"].astype("str").to_numpy(dtype=object),
+            "sample_weight": answer["sample_weight"].to_numpy("float64", na_value=np.nan),
+        }
+    )
+
+# %% ../../nbs/30_composition/01_recipes.ipynb #21b92504
+def _ask(rows: pd.DataFrame, context: Context, step: Step) -> pd.DataFrame:  # checked
+    "Call a sampler; one of others in a process of its own, for a limited time."
+    if ":" in step.sampler:
+        answer = limited(step.sampler, lambda: _twice(rows, context, step))
+        return checked(answer, rows, step.sampler)
     try:
-        answer = sampler(rows, context, **step.arguments)
-        again = sampler(rows, context, **step.arguments) if twice else answer
+        answer = resolve("sampler", step.sampler)(rows, context, **step.arguments)
     except ContinualError:
         raise
     except Exception as error:
         raise ContinualError(
-            f"{step.sampler} failed: {type(error).__name__}: {str(error)[:160]}", "mend the sampler"
+            f"{step.sampler} failed: {type(error).__name__}: {str(error)[:160]}",
+            "mend its arguments, or the columns that it looks at",
         ) from error
-    if twice and isinstance(answer, pd.DataFrame) and not answer.equals(again):
-        raise ContinualError(
-            f"{step.sampler} answers otherwise when asked again",
-            "draw with context.order or context.seed",
-        )
-    return answer
+    return checked(answer, rows, step.sampler)
 
 # %% ../../nbs/30_composition/01_recipes.ipynb #96fe98b2
 def _shares(rows: pd.DataFrame) -> dict[str, float]:
@@ -153,27 +172,24 @@ def take_steps(
     steps: tuple[Step, ...],  # of one recipe, from first to last
     rows: pd.DataFrame,  # that may be learned from, in order of time
     context: Context,  # what samplers may know
-    samplers: dict[str, Callable] = BUILT_IN,  # name -> function
 ) -> Taken:
     """Take the steps of a recipe one after the other. Raises ContinualError where a step fails or
-    breaks the rules above."""
+    breaks the rules above, OutOfTime for a sampler that does not come back."""
     now = rows.drop(columns="reason", errors="ignore").assign(reason="", sample_weight=1.0)
     now, cards, refused, natural = now.reset_index(drop=True), [], [], {}
     for step in steps:
-        ours = samplers[step.sampler] is BUILT_IN.get(step.sampler)
-        answer = _ask(samplers[step.sampler], now, context, step, twice=not ours)
-        after = checked(answer, now, step.sampler)
+        after = _ask(now, context, step)
         before = after["event_id"].map(pd.Series(now["reason"].to_numpy(), now["event_id"]))
-        named = _named(before.fillna("").to_numpy(object), after["reason"].to_numpy(), step.sampler)
+        named = _named(before.fillna("").to_numpy(object), after["reason"].to_numpy(), step.title)
         after = after.assign(reason=named)[(after["sample_weight"] > 0).to_numpy()]
         changes = step.sampler in RESHARES or step.arguments.get("by") == "label"
         shares = _shares(now) if changes else {}
         natural = natural or shares
         gone = now["event_id"][~now["event_id"].isin(after["event_id"]).to_numpy()]
-        refused.append(pd.DataFrame({"event_id": gone, "reason": f"not by {step.sampler}"}))
+        refused.append(pd.DataFrame({"event_id": gone, "reason": f"not by {step.title}"}))
         now = after.reset_index(drop=True)
         cards.append(_card_of(step, now, shares))
-    last = now["reason"].where(now["reason"] != "", f"{steps[-1].sampler}: left")
+    last = now["reason"].where(now["reason"] != "", f"{steps[-1].title}: left")
     now = now.assign(reason=last.astype("str"))
     now = _with_label_share(now, natural) if natural else now
     return Taken(now, pd.concat(refused, ignore_index=True), tuple(cards))

@@ -66,6 +66,13 @@ DOORS = {
             "holds",
             "holds(evidence) -> bool array, explain(evidence) -> one sentence",
         ),
+        Door(
+            "sampler",
+            "compose.recipes",
+            {"choose": 2},
+            "choose",
+            "choose(rows, context) -> the rows that it takes, each with reason and sample_weight",
+        ),
     )
 }
 

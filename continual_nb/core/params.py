@@ -760,7 +760,7 @@ SAMPLERS: dict[str, type[Block]] = {
 class Step(Block):
     "One step of a recipe: a sampler by its name, and what it is told."
 
-    sampler: str = Field(description="name of a sampler")
+    sampler: str = Field(description="built in, or your own as extensions.FILE:attribute")
     arguments: dict[str, Any] = Field({}, description="what it is told; the rest is as usual")
 
     @model_validator(mode="before")
@@ -778,8 +778,15 @@ class Step(Block):
         name, arguments = next(iter(value.items()))
         return {"sampler": name, "arguments": {} if arguments is None else arguments}
 
+    @property
+    def title(self) -> str:
+        "Name it in reasons and tables."
+        return re.split(r"[:.]", self.sampler)[-1]
+
     @model_validator(mode="after")
     def _known(self):
+        if ":" in self.sampler:
+            return self
         form = SAMPLERS.get(self.sampler)
         if form is None:
             near = difflib.get_close_matches(self.sampler, SAMPLERS, 1, 0.5)
@@ -833,7 +840,8 @@ class Compose(Block):
     recipes: dict[str, tuple[Step, ...]] = Field(
         {"refit_all": ("all", "cap"), "refit_recent": ("last_windows", "cap")},
         validate_default=True,
-        description="one challenger per recipe; its steps are taken from first to last",
+        description="one challenger per recipe; its steps are taken from first to last; your own "
+        "as extensions.FILE:attribute",
     )
     recalibrate: tuple[Step, ...] = Field(
         ({"last_windows": {"windows": 1}}, "cap"),

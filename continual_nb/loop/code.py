@@ -239,15 +239,18 @@ RUN_BY = {
     "estimator": ("monitor", "train", "evaluate"),  # models that are loaded answer there as well
     "gate": ("evaluate",),
     "trigger": ("decide",),
+    "sampler": ("compose",),
 }  # door -> stages that run what stands behind it
 
 
 def _named_in(params: Params) -> dict[str, list[str]]:  # door -> names
     "List the names that params.yaml gives to every door."
+    recipes = (*params.compose.recipes.values(), params.compose.recalibrate)
     return {
         "estimator": [named.name for named in params.train.models],
         "gate": [named.name for named in params.evaluate.gates],
         "trigger": [rule.kind for rule in params.decide.trigger.rules.values()],
+        "sampler": [step.sampler for steps in recipes for step in steps],
     }
 
 

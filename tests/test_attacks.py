@@ -329,7 +329,7 @@ def test_open_has_the_champion_answer_before_anything_moves(sealed, copy):
     loop = copy(sealed)
     loop.set(numeric="[age]")
     before = loop.everything()
-    assert "which params.yaml no longer names" in broken(loop, "open", code=1)
+    assert "no longer names 'amount'" in broken(loop, "open", code=1)
     assert loop.everything() == before
 
 

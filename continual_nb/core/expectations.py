@@ -238,7 +238,8 @@ def _known(one: Expectation, data: Data, where: str) -> None:
         if name not in columns:
             raise ContinualError(
                 f"{where}: {one.id}: the project reads no column {name!r}",
-                _near(str(name), columns),
+                f"{_near(str(name), columns)}; name the column under data in params.yaml, or delete "
+                "this expectation",
             )
 
 # %% ../../nbs/00_core/11_expectations.ipynb #8765991d

@@ -26,6 +26,7 @@ from continual_nb.loop.code import (
     stage_pins,
     zipped,
 )
+from .edits import check_edits
 from .feedback import listen
 from .pipeline import completed
 from .forget import forgotten_ids
@@ -136,8 +137,11 @@ def next_iteration(
 ) -> Iteration:
     """Say what the next iteration is; an unsealed one can only be opened anew for another window
     while nothing is signed."""
+    import pandas as pd
+
     from continual_nb.core.params import Params
 
+    check_edits(project, snapshot=False)
     params: Params = project.params()
     now, sealed = project.iteration(), project.is_sealed()
     _whole_history(project, now)
@@ -178,7 +182,7 @@ def next_iteration(
     last = max((name for name in opened if name != "urgent"), default=None)
     name = (
         wanted
-        or (now.window if again else None)
+        or (cadence.holding(pd.Timestamp(now.start)).name if again and now.start else None)
         or (cadence.after(cadence.window(last)).name if last else now.window)
     )
     if name in opened and not again:

@@ -21,6 +21,7 @@ from continual_nb.loop.code import (
     unzipped,
     with_pins,
 )
+from .edits import check_edits
 from .project import Project, noted
 from ..core.doors import KEPT
 from ..core.files import ContinualError, sha256, write_bytes
@@ -127,6 +128,7 @@ def run_guarded(stage: str, debug: bool = False) -> int:
             raise ContinualError(
                 "an `open` was interrupted", "`continual status` finishes it", code=5
             )
+        check_edits(project)
         check_code(project, stage)
         run_stage(project, stage)
         return 0

@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from .edits import settings_of
 from .project import Iteration, Project, promote_as_opened
 from .warm import ASKED_BY
 from ..core.doors import in_project
@@ -137,6 +138,7 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
             "as_of": iteration.as_of,
             "events": len(arrival.events),
             "labels": len(arrival.labels),
+            "settings": settings_of(project.params()),
             **arrival.counts,
         },
     )

@@ -7,8 +7,10 @@ __all__ = ['status']
 
 # %% ../../nbs/85_loop/14_status.ipynb #22cc2208
 import json
+from dataclasses import asdict
 
 from .code import moved_pins
+from .edits import edits, problem_of, remedy_of
 from .project import Project
 from .lifecycle import stale_parts
 from ..core.earlier import read_params
@@ -33,7 +35,10 @@ def status(project: Project) -> tuple[dict, int]:
     stale = [] if sealed else stale
     named = read_yaml(project.path("data/code.yaml"))
     moved = {} if sealed else moved_pins(project.params(), project.root, named)
-    if sealed:
+    edited = edits(project)
+    if edited:
+        step, code = remedy_of(edited[0]), 2
+    elif sealed:
         step, code = "continual open", 0
     elif moved:
         step, code = "continual refresh, then dvc repro", 2
@@ -58,6 +63,7 @@ def status(project: Project) -> tuple[dict, int]:
         + (f" by {decision['by']}" if decision.get("by") else "")
     ]
     said += [f"stale      {', '.join(stale)}"] if stale else []
+    said += [f"edited     {problem_of(edit)}; {remedy_of(edit)}" for edit in edited]
     said += [f"also stale {', '.join(foreign)} (your own stages: dvc repro)"] if foreign else []
     said += [
         f"changed    {', '.join(names)}: not as data/code.yaml names it for the stage {stage}"
@@ -85,6 +91,7 @@ def status(project: Project) -> tuple[dict, int]:
         "stale": stale,
         "stale_own": foreign,
         "changed": moved,
+        "edited": [asdict(edit) for edit in edited],
         "labels_asked": asked,
         "next": step,
     }

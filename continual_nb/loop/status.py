@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict
 
 from .code import moved_pins
-from .edits import edits, problem_of, remedy_of
+from .edits import edits_of, problem_of, remedy_of
 from .project import Project
 from .lifecycle import stale_parts
 from ..core.earlier import read_params
@@ -35,7 +35,7 @@ def status(project: Project) -> tuple[dict, int]:
     stale = [] if sealed else stale
     named = read_yaml(project.path("data/code.yaml"))
     moved = {} if sealed else moved_pins(project.params(), project.root, named)
-    edited = edits(project)
+    edited = edits_of(project)
     if edited:
         step, code = remedy_of(edited[0]), 2
     elif sealed:

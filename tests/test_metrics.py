@@ -127,9 +127,23 @@ def test_measure_two_classes():
     rows = happened(["1", "0", "1", "0", None])
     found = measure(TWO, rows, two([0.9, 0.2, 0.4, 0.3, 0.5]))
     assert found.rows == 4 and found.notes == ()
-    assert list(found.values) == ["accuracy", "auc", "brier", "positive_share"]
+    assert list(found.values) == [
+        "accuracy",
+        "auc",
+        "brier",
+        "positive_share",
+        "recall",
+        "precision",
+    ]
     assert found.values == pytest.approx(
-        {"accuracy": 0.75, "auc": 1.0, "brier": 0.125, "positive_share": 0.5}
+        {
+            "accuracy": 0.75,
+            "auc": 1.0,
+            "brier": 0.125,
+            "positive_share": 0.5,
+            "recall": 0.5,
+            "precision": 1.0,
+        }
     )
     assert found.loss_low < found.loss < found.loss_high
     assert found.baseline_loss == pytest.approx(math.log(2))
@@ -156,9 +170,13 @@ def test_one_class_is_undefined_not_a_half():
 @pytest.mark.parametrize(
     "data, said, names",
     [
-        (TWO, two(np.empty(0)), ["accuracy", "auc", "brier", "positive_share"]),
+        (
+            TWO,
+            two(np.empty(0)),
+            ["accuracy", "auc", "brier", "positive_share", "recall", "precision"],
+        ),
         (TWO, says(np.empty((0, 3)), ("a", "b", "c")), ["accuracy", "auc", "brier"]),
-        (NUMBERS, Predictions(np.empty(0), None, ()), ["mae", "rmse", "r2"]),
+        (NUMBERS, Predictions(np.empty(0), None, ()), ["mae", "median_error", "rmse", "r2"]),
     ],
 )
 def test_no_rows_is_an_answer(data, said, names):
@@ -186,7 +204,9 @@ def test_three_classes_and_one_that_the_model_never_saw():
 def test_regression():
     rows = happened(np.array([0.0, 2.0, 4.0]))
     found = measure(NUMBERS, rows, Predictions(np.array([0.0, 2.0, 1.0]), None, ()))
-    assert found.values == pytest.approx({"mae": 1.0, "rmse": math.sqrt(3), "r2": 1 - 3 / (8 / 3)})
+    assert found.values == pytest.approx(
+        {"mae": 1.0, "median_error": 0.0, "rmse": math.sqrt(3), "r2": 1 - 3 / (8 / 3)}
+    )
     assert found.baseline_loss == pytest.approx(4 / 3)
     flat = measure(
         NUMBERS, happened(np.array([1.0, 1.0])), Predictions(np.array([1.0, 1.0]), None, ())

@@ -219,7 +219,7 @@ def test_text_from_data_stays_text(written):
     assert "\u202e" not in page  # a mark that would turn the rest of the sentence about
     assert "<script" not in page and "&lt;script&gt;alert(1)&lt;/script&gt; | `x`" in page
     summary = (written / "summary.md").read_text()
-    assert len(summary.splitlines()) <= 15
+    assert len(summary.splitlines()) == 5
     assert (
         r"\<script\>alert(1)\</script\> \| \`x\` \# y \*z\*" in summary
         and "\u202e" not in summary
@@ -284,7 +284,7 @@ def test_the_first_screen_says_what_is_asked(written):
         "Which flights will",
         "Pending",
         "Asked of you",
-        "Sign or refuse",
+        "Anybody on the team: approve or reject with a reason, by 1 May 2013",
         "Why",
         "Worth",
         "970 a month",
@@ -357,7 +357,7 @@ def test_text_can_be_read_in_light_and_dark():
     for style in (light, dark.partition("figure img")[0]):
         root, *chips = re.findall(r"\{([^{}]*--[^{}]*)\}", style)
         base = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", root))
-        assert len(chips) == 6
+        assert len(chips) == 7
         for chip in [root, *chips]:
             colours = base | dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", chip))
             for text, ground in (
@@ -451,7 +451,8 @@ def test_every_answer_has_its_word(standins, tmp_path, answer):
     assert (
         "Ada (name unverified)" in shown
         and "(name unverified)" not in head_html(record.head.model_copy(update={"verified": True}))
-        and "Asked of you" not in shown
+        and ("<dt>Asked of you</dt><dd>Nothing.</dd>" in shown)
+        == (answer in ("promoted", "kept", "rolled back"))
     )
 
 
@@ -468,6 +469,76 @@ def test_what_updates_have_been_worth_is_on_the_first_screen_and_in_the_index(st
     site.write(tmp_path / "reports", "Late flights")
     index = (tmp_path / "reports/index.html").read_text()
     assert "2 updates so far saved about 900" in index and "62 of 100" in index
+
+
+class Part:
+    "A part of the record of which a sentence reads a few fields."
+
+    def __init__(self, **fields):
+        self.__dict__.update(fields)
+
+
+@pytest.mark.parametrize("answer", ["kept", "promoted", "pending", "deferred", "stale", "refused"])
+@pytest.mark.parametrize("means", ["none", "look", "retrain", "recalibrate", "label more"])
+@pytest.mark.parametrize("do", ["keep", "promote", "rollback", "refresh"])
+def test_a_headline_has_twelve_words_at_most(answer, means, do):
+    from continual_nb.reporting.record import headline
+
+    outcome = Part(recommendation=Part(do=do), previous="a", champion="a")
+    told = headline(answer, Part(means=means), Part(answer="keep"), outcome)
+    assert 3 <= len(told.split()) <= 12 and told[0].isupper() and told[-1] in ".?"
+
+
+def test_what_is_asked_names_a_person_and_a_date():
+    from continual_nb.core.params import Params
+    from continual_nb.reporting.record import asked_of
+
+    about = {"source": "f", "time": "t", "label": "late", "numeric": ["x"]}
+    params = Params(data=about, promote={"approvers": ["Ada", "Grace"]})
+    march = {"window": "2013-03"}
+    told = asked_of("pending", Part(means="retrain"), params, march)
+    assert told.startswith("Ada or Grace: approve or reject") and "by 1 May 2013" in told
+    assert "label 40 events" in asked_of("kept", Part(means="label more", labels=40), params, march)
+    assert asked_of("kept", Part(means="none"), params, march) == ""
+    assert "before the next iteration" in asked_of("stale", Part(means="none"), params, {})
+
+
+def test_worth_and_errors_are_in_the_units_of_the_reader():
+    from continual_nb.core.params import Data
+    from continual_nb.reporting.record import ahead_rows, errors_in_words
+
+    never = Part(name="never", windows=4, net=400.0, net_low=-40.0, net_high=840.0)
+    assert ahead_rows((never,), "€") == (
+        (("against never updating", "€100 (−€10 to €210)", "€400 (−€40 to €840)"),),
+        4,
+    )
+    about = Data(source="f", time="t", label="late", positive="1", numeric=("x",))
+    found, right = errors_in_words(about, {"recall": 0.412, "precision": None})
+    assert found == ("It finds", "41 of 100", "events with late = 1") and right[1] == "–"
+    assert errors_in_words(about, {"median_error": 12.04})[0][1] == "12.0"
+    assert errors_in_words(about, {}) == []
+
+
+def test_a_model_worse_than_a_constant_is_the_headline_and_what_is_asked_comes_first():
+    from continual_nb.reporting.page import to_markdown
+    from continual_nb.reporting.record import Head, Summary, head_html
+
+    head = Head(
+        title="Late",
+        number=3,
+        answer="kept",
+        alarming=True,
+        headline="The model in production is worse than a constant answer.",
+        verdict="Approved by Ada: keep the present model.",
+        now="Train again.",
+        incidents=(("harm", "<b>"), ("look", "temp moved")),
+    )
+    shown = head_html(head)
+    assert 'class="verdict alarming"' in shown and "<h1>The model in production is worse" in shown
+    assert "<dt>What can be done</dt><dd>Train again." in shown
+    assert '<li class="harm">&lt;b&gt;</li><li class="look">temp moved</li>' in shown
+    lines = to_markdown(head, Summary(number=3, alerts={"harm": 1, "look": 1})).splitlines()
+    assert len(lines) == 5 and lines[0] == "- **Asked of you:** Nothing."
 
 
 def test_no_data_has_its_word(standins, tmp_path):

@@ -55,6 +55,16 @@ class Worth(Result):
         "Money by which the loop is ahead, work included."
         return self.money + self.theirs - self.ours
 
+    @property
+    def net_low(self) -> float:
+        "Lower end of the 95 % interval of `net`; what was spent is known."
+        return self.money_low + self.theirs - self.ours
+
+    @property
+    def net_high(self) -> float:
+        "Upper end of the 95 % interval of `net`."
+        return self.money_high + self.theirs - self.ours
+
 # %% ../../nbs/60_decisions/05_impact.ipynb #e76990e1
 class Impact(Result):
     "The worth of all updates against the first champion, frozen."
@@ -326,7 +336,7 @@ def ahead(i: Impact) -> str:  # a sentence
     cash = partial(money, currency=i.currency)
     said = []
     for w in i.worth:
-        sure = "" if w.money_low > 0 or w.money_high < 0 else ", within the noise"
+        sure = "" if w.net_low > 0 or w.net_high < 0 else ", within the noise"
         side = "ahead of" if w.net >= 0 else "behind"
         said.append(f"{cash(abs(w.net))} {side} {AS_SAID[w.name]}{sure}")
     windows = max((w.windows for w in i.worth), default=0)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..core.calibration import RECALIBRATE
+from ..core.costs import money
 from ..core.files import number
 from ..core.ingest import Ingested
 from ..core.ledger import append
@@ -37,17 +38,17 @@ def _worth(
 ) -> str:
     "Say what the recommended step is worth, in money per window, with its interval."
     pairs = evaluation.ghosts if recommendation.do == "rollback" else evaluation.comparisons
-    judged = evaluation.judged_as(recommendation.model)
+    judged, cash = evaluation.judged_as(recommendation.model), _cash(params)
     pair = next((c for c in pairs if c.challenger == judged), None)
     if recommendation.do == "refresh":
         return (
             "It saves nobody's money by itself: alarms about what has long been known fall "
             "silent, and new ones are heard again. It costs a review, "
-            f"{params.costs.review:,.0f}."
+            f"{cash(params.costs.review)}."
         )
     if recommendation.do == "keep" and proposal.means == "label more":
         return (
-            f"The {proposal.labels:,} labels cost about {proposal.cost:,.0f}; they save an "
+            f"The {proposal.labels:,} labels cost about {cash(proposal.cost)}; they save an "
             "update that is not needed, or one that comes too late."
         )
     if recommendation.do == "keep":
@@ -69,20 +70,24 @@ def _worth(
     return (
         f"It would save {_money(pair.overall, params, events)} against the present model; "
         f"{'a correction' if proposal.means == RECALIBRATE else 'an update'} costs about "
-        f"{params.costs.correction if proposal.means == RECALIBRATE else params.costs.change:,.0f}."
+        f"{cash(params.costs.correction if proposal.means == RECALIBRATE else params.costs.change)}."
     )
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #42ee7e90
+def _cash(params: Decide):
+    "Spell amounts in the currency of the project."
+    return lambda value: money(value, params.costs.currency)
+
+
 def _money(delta, params: Decide, events: int) -> str:
+    cash = _cash(params)
     scale = events * params.costs.loss * params.shrink  # what promises have been worth so far
     spread = (
         ""
         if delta.low is None
-        else f" (between {delta.low * scale:,.0f} and {delta.high * scale:,.0f})"
+        else f" (between {cash(delta.low * scale)} and {cash(delta.high * scale)})"
     )
-    return f"about {delta.gain * scale:,.0f} per window of {events:,} events{spread}".replace(
-        "-", "\N{MINUS SIGN}"
-    )
+    return f"about {cash(delta.gain * scale)} per window of {events:,} events{spread}"
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #2a57fdc0
 def _verdict(

@@ -140,19 +140,13 @@ class Evaluation(Result):
         best = _best(self)
         if self.answer == "skipped" or not self.gates:
             return self.reason
-        tried = f"{len(self.gates)} new models were" if len(self.gates) > 1 else "One new model was"
-        lead = f"{tried} tried on {self.rows:,} events that none of them had seen."
+        unseen, several = f"on {self.rows:,} events that it had not seen", len(self.gates) > 1
         if self.answer == "promote":
-            than = f" makes {_share(self, best)} than the present one and" if best else ""
-            return (
-                f"{lead} The {'best' if len(self.gates) > 1 else 'new'} model{than} passed "
-                "every test that an update needs."
-            )
-        short = _short_of(self)
-        return (
-            f"{lead} {'The one that came closest' if len(self.gates) > 1 else 'It'} did not "
-            f"pass: {short}."
-        )
+            than = f" makes {_share(self, best)} than the present one {unseen}, and" if best else ""
+            new = f"The best of {len(self.gates)} new models" if several else "The new model"
+            return f"{new}{than} passed every test that an update needs."
+        new = f"the closest of {len(self.gates)} new models" if several else "one new model"
+        return f"{new.capitalize()}, tried {unseen}, did not pass: {_short_of(self)}."
 
 # %% ../../nbs/50_evaluation/03_result.ipynb #88f6837e
 def _beaten(evaluation: Evaluation) -> str:
@@ -163,8 +157,7 @@ def _beaten(evaluation: Evaluation) -> str:
     return (
         f"The model in production is worse than answering always the same: on {found[0].rows:,} "
         f"events of {evaluation.window} it loses {found[0].gain:.4f} more per event (at least "
-        f"{found[0].low:.4f}). Ways out are a new training (`continual steer improve`), an "
-        "earlier model (`continual steer rollback`), or the constant itself."
+        f"{found[0].low:.4f})."
     )
 
 

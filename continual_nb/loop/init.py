@@ -89,7 +89,7 @@ FLIGHTS = Params(
         ),
     ),  # gusts are only recorded when there are any
     report=Report(
-        title="Late departures from New York",
+        title="Late flights from New York",
         question="Which flights will arrive more than 15 minutes late, so that connections can "
         "be held?",
     ),

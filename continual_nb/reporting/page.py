@@ -23,7 +23,7 @@ from typing import Any
 
 from ..core.files import ContinualError, canonical_json, without, write_bytes
 from ..core.table import RESULTS
-from .record import Head, Record, Summary, first_few, plain
+from .record import Head, Record, Summary
 
 # %% ../../nbs/80_reporting/03_page.ipynb #f55138f0
 def template(
@@ -252,21 +252,22 @@ def inline(
 def to_markdown(
     head: Head,  # the first screen
     summary: Summary,  # for the index
-) -> str:  # at most 15 lines
+) -> str:  # five lines, what is asked first
     "Spell the first screen as Markdown."
-    lines = [f"# {inline(head.title)}", "", inline(head.place), ""]
-    lines += [f"**{inline(head.answer.capitalize())}.** {inline(head.verdict)}", ""]
-    lines += [f"- {term}: {inline(sentence)}" for term, sentence in head.reasons]
-    if summary.loss is not None:
-        low, high = plain(summary.loss_low), plain(summary.loss_high)
-        spread = "" if summary.loss_low is None else f" ({low} to {high})"
-        loss = f"{plain(summary.loss)}{spread}"
-        lines.append(f"- Error of the model: {loss}, {summary.metric}, lower is better")
+    verdict = head.headline or head.verdict
+    ahead = [f"{name} {so_far}" for name, _, so_far in head.ahead]
+    so_far = f"Net so far, work included: {'; '.join(ahead)}." if ahead else head.so_far
+    worth = " ".join(filter(None, (head.worth, so_far)))
     fired = ", ".join(f"{count} {kind}" for kind, count in summary.alerts.items() if count)
-    lines.append(f"- Incidents: {fired or 'none'}")
-    if head.unchecked:
-        lines.append(f"- Not checked: {inline(' '.join(first_few(head.unchecked)))}")
-    return "\n".join(lines) + "\n"
+    fired += "".join(f"; {line}" for kind, line in head.incidents if kind == "harm")
+    said = {
+        "Asked of you": head.asked or "Nothing.",
+        head.answer.capitalize(): f"{verdict} ({head.title}, {head.place})",
+        "Why": head.why,
+        "Worth": worth,
+        "Incidents": fired or "none",
+    }
+    return "".join(f"- **{term}:** {inline(text)}\n" for term, text in said.items())
 
 # %% ../../nbs/80_reporting/03_page.ipynb #83eff674
 def _load(project: Path, reports: Path) -> Record:

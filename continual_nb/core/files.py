@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ContinualError', 'canonical_json', 'sha256', 'number', 'write_bytes', 'write_json', 'read_json', 'write_parquet',
-           'read_parquet', 'publish', 'folder_hashes', 'without']
+           'read_parquet', 'to_csv', 'publish', 'folder_hashes', 'without']
 
 # %% ../../nbs/00_core/01_files.ipynb #a5d706f5
 import contextlib
@@ -12,6 +12,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -154,6 +155,22 @@ def read_parquet(
             f"{str(error).splitlines()[0]}",
             "deliver the file again, or restore it with `dvc checkout`",
         ) from error
+
+# %% ../../nbs/00_core/01_files.ipynb #e4e1393a
+def _unarmed(text: str) -> str:
+    "Put an apostrophe before a text that a spreadsheet would run."
+    number_ = re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", text)
+    return f"'{text}" if text[:1] in tuple("=+-@\t\r") and not number_ else text
+
+
+def to_csv(
+    frame,  # pandas.DataFrame, for people to open
+) -> str:
+    "Spell a frame as CSV in which no text or heading is a formula."
+    texts = frame.select_dtypes(["object", "string", "category"]).columns
+    safe = lambda value: _unarmed(value) if isinstance(value, str) else value
+    made = frame.assign(**{name: frame[name].astype(object).map(safe) for name in texts})
+    return made.rename(columns=safe).to_csv(index=False, lineterminator="\n")
 
 # %% ../../nbs/00_core/01_files.ipynb #ca743b6e
 def publish(

@@ -24,7 +24,7 @@ from continual_nb.composition.queries import (
     quota_probabilities,
     weighted_mean,
 )
-from ..core.files import ContinualError, read_json, write_bytes
+from ..core.files import ContinualError, read_json, to_csv, write_bytes
 from ..core.ledger import append, from_text, to_text
 from ..core.metrics import losses
 from ..core.models import fit_named, load, named_types, predict
@@ -238,5 +238,5 @@ def review(
     found = doubtful_labels(rows["label"].astype("str").to_numpy(), proba, classes)
     listed = rows.loc[found["row"], ["event_id", "event_time"]].reset_index(drop=True)
     listed = pd.concat([listed, found[["label", "suggested", "margin"]].round(4)], axis=1)
-    write_bytes(path, listed.to_csv(index=False))
+    write_bytes(path, to_csv(listed))
     return len(listed)

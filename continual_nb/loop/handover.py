@@ -10,7 +10,13 @@ import json
 from pathlib import Path
 
 from .project import Project
-from ..core.files import ContinualError, canonical_json, write_bytes, write_parquet
+from continual_nb.core.files import (
+    ContinualError,
+    canonical_json,
+    to_csv,
+    write_bytes,
+    write_parquet,
+)
 
 # %% ../../nbs/85_loop/08_handover.ipynb #d6cb58ac
 def champion(project: Project):
@@ -49,7 +55,7 @@ def predict_file(project: Project, source: Path, out: Path | None) -> dict:
         if out.suffix == ".parquet":
             write_parquet(out, answers.table)
         else:
-            write_bytes(out, answers.table.to_csv(index=False, lineterminator="\n"))
+            write_bytes(out, to_csv(answers.table))
     said = [
         f"{len(raw):,} rows scored with champion {card.hash[:12]} ({card.recipe}, {card.window})",
         *(f"  {problem}" for problem in answers.problems),

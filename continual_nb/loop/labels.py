@@ -46,6 +46,9 @@ def read(path: Path) -> pd.DataFrame:
                 f"{path.parent.name}/{path.name} has no column {column!r}",
                 "`continual labels` writes the file anew and keeps what is filled in",
             )
+    for name in ("event_id", "label", "by"):  # the apostrophe that keeps a formula a text
+        if name in frame:
+            frame[name] = frame[name].str.replace(r"^'(?=[=+\-@\t\r])", "", regex=True)
     return frame.assign(by=frame.get("by", ""))
 
 # %% ../../nbs/85_loop/10_labels.ipynb #7d0a5c21

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .labels import FOLDER, draws, read
 from .project import Iteration, Project
-from ..core.files import ContinualError, write_bytes
+from ..core.files import ContinualError, to_csv, write_bytes
 from ..core.ingest import no_class
 from ..core.params import MARK, read_yaml, source_name
 
@@ -54,10 +54,6 @@ def ask(project: Project) -> tuple[Path, pd.DataFrame]:
         asked = asked.merge(
             rows[["event_id", *data.features]], on="event_id", how="left", validate="one_to_one"
         )
-        for name in (*data.categorical, *data.text):  # a spreadsheet would take it for a formula
-            asked[name] = asked[name].mask(
-                asked[name].str.match(r"[=+\-@]").fillna(False), "'" + asked[name]
-            )
     asked = asked.assign(label="", by="").rename(
         columns={name: column_of(name) for name in data.features}
     )
@@ -68,7 +64,7 @@ def ask(project: Project) -> tuple[Path, pd.DataFrame]:
         path,
     )
     if len(frame):
-        write_bytes(path, frame.to_csv(index=False))
+        write_bytes(path, to_csv(frame))
     return path, frame
 
 # %% ../../nbs/85_loop/18_queue.ipynb #8e11087e
@@ -174,4 +170,4 @@ def fill_in(
             "look at it again, then answer",
         )
     frame.loc[at, ["label", "by"]] = [label, by]
-    write_bytes(path, frame.to_csv(index=False))
+    write_bytes(path, to_csv(frame))

@@ -53,3 +53,29 @@ def test_what_people_did_is_counted(copy, sealed):
     )
     page = loop.path("data/work/report/report.html").read_text()
     assert "Grace chose “inspect”" in page and "12.5" in page
+
+
+def test_what_nobody_has_written_is_not_published():
+    from continual_nb.loop.init import template
+    from continual_nb.reporting.people import PLACEHOLDER, without_placeholders
+
+    raw = template("objective.md")
+    shown = without_placeholders(raw)
+    assert PLACEHOLDER in raw and PLACEHOLDER not in shown and "## Who decides" in shown
+    assert "## What impact means" not in shown
+    assert without_placeholders("# A\n\n## B\n\ntext") == "# A\n\n## B\n\ntext"
+
+
+def test_the_menu_names_the_rule_that_chose():
+    from continual_nb.policy.result import Option, Proposal, Rule
+
+    rules = tuple(
+        Rule(question=f"{word}?", answer=word, because=f"because {word}") for word in ("no", "yes")
+    )
+    menu = tuple(
+        Option(means=means, because="own", chosen=means == "retrain")
+        for means in ("none", "retrain")
+    )
+    about = {"action": "improve", "policy": "improve", "means": "retrain", "cause": "A schedule."}
+    rows = Proposal(**about, rules=rules, menu=menu).section().tables[0].rows
+    assert [row[1] for row in rows] == ["own", "chosen: because yes"]

@@ -541,6 +541,15 @@ def test_a_model_worse_than_a_constant_is_the_headline_and_what_is_asked_comes_f
     assert len(lines) == 5 and lines[0] == "- **Asked of you:** Nothing."
 
 
+def test_forms_without_their_package_name_the_pip_line(monkeypatch):
+    from continual_nb.interfaces.signing import forms
+
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(ContinualError, match="ipywidgets") as caught:
+        forms()
+    assert "continual_nb[lab]" in caught.value.args[0]
+
+
 def test_no_data_has_its_word(standins, tmp_path):
     from continual_nb.reporting.record import Record
 

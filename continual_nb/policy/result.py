@@ -166,8 +166,12 @@ class Proposal(Result):
         around = lambda o: (
             cash(o.gain) + (f" ({cash(o.low)} to {cash(o.high)})" if o.low is not None else "")
         )
+        rule = next((rule.because for rule in self.rules if rule.answer == "yes"), "")
+        why = lambda o: (
+            f"chosen: {self.steer_reason or rule or o.because}" if o.chosen else o.because
+        )
         rows = tuple(
-            (("→ " if o.chosen else "") + ADVICE[o.means], o.because, around(o), cash(o.cost))
+            (("→ " if o.chosen else "") + ADVICE[o.means], why(o), around(o), cash(o.cost))
             for o in self.menu
         )
         wait = (
@@ -178,7 +182,7 @@ class Proposal(Result):
         )
         return (
             Table(
-                ("what could be done", "is it enough?", "expected gain", "cost"),
+                ("what could be done", "is it enough, and why?", "expected gain", "cost"),
                 rows,
                 f"The choices, cheapest first, in money over the horizon{wait}",
             ),

@@ -542,11 +542,11 @@ def test_a_model_worse_than_a_constant_is_the_headline_and_what_is_asked_comes_f
 
 
 def test_forms_without_their_package_name_the_pip_line(monkeypatch):
-    from continual_nb.interfaces.signing import forms
+    from continual_nb.interfaces.signing import widget_library
 
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     with pytest.raises(ContinualError, match="ipywidgets") as caught:
-        forms()
+        widget_library()
     assert "continual_nb[lab]" in caught.value.args[0]
 
 

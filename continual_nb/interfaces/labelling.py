@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .signing import STYLE, escaped, forms, in_words, name_html
+from .signing import STYLE, escaped, in_words, name_html, widget_library
 from ..loop.labels import read
 from ..loop.project import Project, locked
 from ..loop.queue import ask, classes, column_of, fill_in, refused
@@ -186,7 +186,7 @@ class Labelling:
     "Widgets over the label queue of one project; the file is the state."
 
     def __init__(self, project: Project):
-        widgets = forms()
+        widgets = widget_library()
 
         self.project = project
         self.data, self.pause, self.event, self.since, self.answers = (
@@ -231,7 +231,7 @@ class Labelling:
     @property
     def view(self):
         "The widgets in one column."
-        widgets = forms()
+        widgets = widget_library()
 
         return widgets.VBox(
             [
@@ -307,7 +307,7 @@ def _why(project: Project) -> dict[str, str]:
 # %% ../../nbs/88_interfaces/05_labelling.ipynb #0d9129fd
 def _offer(desk: Labelling) -> None:
     "Make what an answer is given with: a button a class, a list, or a field."
-    widgets = forms()
+    widgets = widget_library()
 
     desk.field = None
     if desk.path is None:

@@ -107,9 +107,7 @@ def run_iteration(
         champion=frozen,
     )
     content = {hash_: model.content for hash_, model in models.items()}
-    training, models = with_always(
-        params.data, params.train, composed.sets, composed.always, (training, models)
-    )
+    training, models = with_always(params.data, params.train, composed.always, (training, models))
     evaluation, again = run_evaluation(params, moment, state, composed, training, content)
     content = {hash_: model.content for hash_, model in models.items()}
     evidence = {

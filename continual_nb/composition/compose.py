@@ -396,8 +396,11 @@ def _learned(state: State) -> pd.Timestamp | None:
 def _with_history(
     made: Composed, params: Compose, rows: pd.DataFrame, mature_before: pd.Timestamp
 ) -> Composed:
-    "Add the rows of the yardstick that learns from all of history."
-    able = eligible_rows(rows, made.evaluation["event_time"].min(), mature_before)
+    """Add the rows of the yardstick that learns from all of history; no window that it learned from scores it,
+    so the evaluation rows are among them."""
+    able = eligible_rows(
+        rows, made.evaluation["event_time"].max() + pd.Timedelta(1, "ns"), mature_before
+    )
     if len(able) < params.min_rows:
         return made
     steps = (Step(sampler="all"), Step(sampler="cap", arguments={"rows": params.always}))

@@ -626,6 +626,12 @@ class Decide(Block):
         description="windows in a row with drift that has done no harm, after which a new "
         "reference is proposed; null: never",
     )
+    gains: float | None = Field(
+        0.5,
+        ge=0,
+        description="an update is tried where retraining on everything, scored in every window since the last "
+        "change, has gained what an update costs, so many standard errors taken off; null: never for that",
+    )
     labels: int = Field(
         200,
         ge=0,

@@ -86,6 +86,7 @@ class Card(Result):
     debt: float = 0.0  # money lost to staleness since the last update, as estimated
     rivals: tuple[Rival, ...] = ()
     always: str | None = None  # hash of the yardstick that was trained on all of history
+    always_card: dict[str, Any] = {}  # its training card
     constant: dict[str, float] = {}  # what could be answered without a model, as last learned
     manifest: str = ""  # sha256 of store.json
     ledger: str = ""  # hash of the ledger's last line

@@ -16,6 +16,7 @@ from ..core.ingest import Ingested
 from ..core.ledger import append
 from ..core.metrics import Score
 from ..core.params import Decide, Params, Promote
+from ..core.replay import ALWAYS
 from ..core.state import Cell, Champion, Rival, State
 from ..core.windows import AsOf
 from .signoff import AUTOMATIC, Decision, moved, verified
@@ -186,7 +187,8 @@ def promote(
     "Do what was signed, and return it with the state that goes out."
     before = state.card.champion
     again = [evaluation.refit] if evaluation.refit and evaluation.refit.used else []
-    names = model_names((*state.card.champions, *training.challengers, *again))
+    tested = [Card.model_validate(state.card.always_card)] if state.card.always_card else []
+    names = model_names((*state.card.champions, *tested, *training.challengers, *again))
     recommendation = recommend(proposal, evaluation, before, names)
     stale = moved(decision, evidence) if decision.verdict != "pending" else ()
     answer, verdict, asked = _verdict(
@@ -233,7 +235,13 @@ def promote(
     after = _bookkeeping(state, moment, ingested, monitoring, evaluation, champion, changed, debt)
     if answer == "promoted":
         after = _with_champion(
-            after, moment, recommendation.model, training, evaluation, models, reference
+            after,
+            moment,
+            recommendation.model,
+            (*tested, *training.challengers),
+            evaluation,
+            models,
+            reference,
         )
     after = _with_yardsticks(after, training, models)
     if answer == "refreshed":
@@ -327,10 +335,10 @@ def _matrix(cells, evaluation: Evaluation, kept: set) -> tuple[Cell, ...]:
     return (*(c for c in cells if (c.model, c.window) not in again), *fresh)
 
 
-def _with_champion(after, moment, hash_, training, evaluation, models, reference) -> State:
+def _with_champion(after, moment, hash_, cards, evaluation, models, reference) -> State:
     "Put a promoted challenger in place, with the reference on which it was accepted."
     judged = evaluation.judged_as(hash_)
-    card: Card = next(c for c in training.challengers if c.hash == judged)
+    card: Card = next(c for c in cards if c.hash == judged)
     score: Score = next(s for s in evaluation.scores if s.model == judged)
     tested = Champion(
         hash=judged,
@@ -349,7 +357,7 @@ def _with_champion(after, moment, hash_, training, evaluation, models, reference
     return replace(
         after,
         card=after.card.model_copy(update={"champions": (*after.card.champions, *new)}),
-        models={**after.models, **{one.hash: models[one.hash] for one in new}},
+        models={**after.models, **{h: models[h] for h in (one.hash for one in new) if h in models}},
         reference=reference or after.reference,
         prediction=profile.to_dict() if profile else None,
     )
@@ -417,7 +425,10 @@ def _with_yardsticks(state: State, training: Training, models: Mapping[str, byte
     held = {k: v for k, v in state.models.items() if k in champions or k == kept}
     if kept and kept not in held:
         held[kept] = models[kept]
-    card = state.card.model_copy(update={"always": kept, "constant": constant})
+    about = training.always.model_dump(mode="json") if training.always else state.card.always_card
+    card = state.card.model_copy(
+        update={"always": kept, "always_card": about, "constant": constant}
+    )
     return replace(state, card=card, models=held)
 
 
@@ -455,6 +466,7 @@ def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, cha
         "gains": [spelled(c) for c in evaluation.comparisons],
         "ghosts": [spelled(c) for c in evaluation.ghosts],
         "yardsticks": [spelled(c) for c in evaluation.yardsticks],
+        **({ALWAYS: evaluation.window_gain.model_dump()} if evaluation.window_gain else {}),
         "fresh": [number(best.loss / best.baseline_loss), number(error / best.baseline_loss)]
         if best
         else None,

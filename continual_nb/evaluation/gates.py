@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHOWN', 'GateResult', 'spell', 'spell_gain', 'listed', 'enough_rows', 'better_than_base_rate', 'better_than_champion',
-           'no_group_harmed', 'passes', 'GateContext', 'check_gates', 'run_gates']
+           'shown_over_time', 'no_group_harmed', 'passes', 'GateContext', 'check_gates', 'run_gates']
 
 # %% ../../nbs/50_evaluation/02_gates.ipynb #e135eef1
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ import pandas as pd
 
 from ..core.doors import OutOfTime, built_in, check_door, limited, make, resolve
 from ..core.files import ContinualError
+from ..core.gains import Gains
 from ..core.metrics import baseline_losses, days, losses
 from ..core.models import Predictions
 from ..core.params import Data, Evaluate, NamedCode
+from ..core.replay import CONSTANT
 from ..core.results import Result
 from .paired import Comparison, Delta, difference
 
@@ -136,6 +138,26 @@ def better_than_champion(
     reason = f"Not proven: {around}{worth}; {sharp}."
     return GateResult(name=name, verdict="not enough data", reason=reason)
 
+# %% ../../nbs/50_evaluation/02_gates.ipynb #d90138ab
+def shown_over_time(
+    gains: Gains,  # of the challenger's recipe, in all windows since the last change of model
+    newest: Delta | None,  # the challenger on the newest events; None: there is no champion yet
+    settings: Evaluate,  # min_gain, confidence
+) -> GateResult:
+    "Ask for evidence from all windows, which the newest events do not contradict."
+    first = gains.against == CONSTANT
+    name = "better than a constant answer" if first else "better than the champion"
+    if newest is not None and newest.high is not None and newest.high < settings.min_gain:
+        reason = f"The newest events contradict: loss saved per event {spell_gain(newest)}. {gains.sentence}"
+        return GateResult(name=name, verdict="fail", reason=reason)
+    if gains.proven(settings.confidence):
+        return GateResult(name=name, verdict="pass", reason=gains.sentence)
+    asked = f"{1 / (1 - settings.confidence):.3g} to 1 is asked for"
+    bad = gains.high <= settings.min_gain
+    found = "It is not better" if bad else "Not proven"
+    reason = f"{found}: {asked}. {gains.sentence}"
+    return GateResult(name=name, verdict="fail" if bad else "not enough data", reason=reason)
+
 # %% ../../nbs/50_evaluation/02_gates.ipynb #d5927ef5
 def no_group_harmed(
     comparison: Comparison,  # challenger against champion, with slices
@@ -203,17 +225,21 @@ class GateContext:
     matters: float  # gain in loss per event that matters
     confidence: float  # of an interval, shared by the challengers
     size: int = 0  # bytes of the challenger
+    gains: Gains | None = None  # of its recipe, in all windows since the last change of model
 
 
 @built_in("gate", "enough_rows")
 def _enough_rows(context: GateContext) -> GateResult:
     "Enough labelled events were kept for the decision."
-    return enough_rows(len(context.rows), context.settings)
+    earlier = context.gains.rows if context.gains else 0
+    return enough_rows(max(len(context.rows), earlier), context.settings)
 
 
 @built_in("gate", "better_than_base_rate")
 def _better_than_base_rate(context: GateContext) -> GateResult:
     "Its loss is below that of a constant answer."
+    if context.comparison is None and context.gains is not None:
+        return shown_over_time(context.gains, None, context.settings)
     return better_than_base_rate(
         context.data,
         context.rows,
@@ -229,6 +255,8 @@ def _better_than_champion(context: GateContext) -> GateResult | None:
     "Its gain over the champion is proven."
     if context.comparison is None:
         return None
+    if context.gains is not None:
+        return shown_over_time(context.gains, context.comparison.overall, context.settings)
     return better_than_champion(context.comparison.overall, context.settings, context.matters)
 
 

@@ -8,6 +8,7 @@ __all__ = ['FORMER', 'MATRIX', 'DRAWN', 'TRANSFER', 'PLAIN', 'forest', 'Evaluati
 # %% ../../nbs/50_evaluation/03_result.ipynb #51d9d612
 from typing import ClassVar, Literal
 
+from ..core.gains import Gains, WindowGain
 from ..core.metrics import LOSS, Score
 from ..core.pictures import GREEN, INK, QUIET, RED, axes, picture
 from ..core.replay import CONSTANT
@@ -97,12 +98,15 @@ class Evaluation(Result):
     recall: Recall | None = None  # what is known of earlier windows; None: nothing was evaluated
     refit: Refit | None = None  # of the candidate, on the evaluation rows too; None: not asked for
     yardsticks: tuple[Comparison, ...] = ()  # `always` and `constant` against the champion
+    window_gain: WindowGain | None = None  # what retraining on everything gained on the newest rows
+    gains: Gains | None = None  # and in all windows since the last change of model
 
     def section(self) -> Section:
         """Show the gains of the best challenger and its gates; the gates of the others and all
         scores are folded."""
         shown, folded = _tables(self)
-        more = [part.sentence for part in (self.recall, self.refit) if part is not None]
+        told = (self.gains, self.recall, self.refit)
+        more = [part.sentence for part in told if part is not None]
         lead = " ".join(filter(None, (self.in_words, self.stop, *more)))
         return Section(
             "Is a new model better?", lead, _pictures(self), shown, self.unchecked, folded

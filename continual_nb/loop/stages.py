@@ -325,7 +325,7 @@ def train(project: Project, out: Path) -> str:
     made = len(models)
     everything = project.folder("compose") / "always.parquet"
     rows = read_parquet(everything) if everything.exists() else None
-    training, models = with_always(params.data, params.train, sets, rows, (training, models))
+    training, models = with_always(params.data, params.train, rows, (training, models))
     training.write(out)
     for hash_, model in models.items():
         write_bytes(out / f"{hash_}.skops", model.content)
@@ -353,6 +353,7 @@ def _composed(project: Project):
 
     folder = project.folder("compose")
     composition, earlier = Composition.read(folder), folder / "recall.parquet"
+    everything = folder / "always.parquet"
     names = [card.name for card in composition.sets]
     return Composed(
         composition,
@@ -360,6 +361,7 @@ def _composed(project: Project):
         outliers=read_parquet(folder / "outliers.parquet"),
         evaluation=read_parquet(folder / "evaluation.parquet"),
         recall=read_parquet(earlier) if earlier.exists() else pd.DataFrame(),
+        always=read_parquet(everything) if everything.exists() else None,
     )
 
 

@@ -64,6 +64,11 @@ class Refit(Result):
         "Say which model goes in, and why."
         if self.hash is None:
             return f"The evaluated model itself goes in: {self.because}."
+        if not self.checked:
+            return (
+                f"What goes in is the same recipe, trained on all that is known now ({self.rows:,} rows): it is "
+                "the recipe that was tested, window by window."
+            )
         check = (
             f"on {self.checked:,} rows that neither learned from their answers are "
             f"{self.apart:.3g} apart, and fresh draws of the training rows move them by up "

@@ -130,30 +130,14 @@ def train(
 def with_always(
     data: Data,
     train: Train,
-    sets: Mapping[str, pd.DataFrame],  # as they were given to `train`
     rows: pd.DataFrame | None,  # all of history, capped; None: no yardstick
     made: tuple[Training, dict[str, Model]],  # what `train` gave
 ) -> tuple[Training, dict[str, Model]]:
-    """Train the yardstick `always`; a challenger that learned from the same rows is taken for it,
-    and one that cannot be trained is left out with a sentence."""
+    "Train the yardstick `always`; one that cannot be trained is left out with a sentence."
     training, models = made
     if rows is None:
         return made
-    key, job = _rows_key(rows, data), Job(ALWAYS, ALWAYS, train.models[0])
-    twin = next(
-        (
-            c
-            for c in training.challengers
-            if c.recipe != RECALIBRATE
-            and c.model == job.named.title
-            and _rows_key(sets[c.rows_of or c.recipe], data) == key
-        ),
-        None,
-    )
-    if twin is not None:
-        return training.model_copy(
-            update={"always": twin.model_copy(update={"recipe": ALWAYS})}
-        ), models
+    job = Job(ALWAYS, ALWAYS, train.models[0])
     model = _one(data, train, rows, job, place())
     if isinstance(model, str):
         failed = {**training.failed, ALWAYS: model}

@@ -78,9 +78,7 @@ def lived(name: str, folder: Path, price: float = 1.0, hide: bool = False) -> di
     costs = params.decide.costs
     work = {k: price * getattr(costs, k) for k in ("update", "recalibrate", "review", "label")}
     costs = costs.model_copy(update=work)
-    params = params.model_copy(
-        update={"decide": params.decide.model_copy(update={"costs": costs})}
-    )
+    params = params.model_copy(update={"decide": params.decide.model_copy(update={"costs": costs})})
     delivery = delivered(raw, params.data)
     times = delivery.frame["event_time"]
     cadence = Cadence(params.windows.every, params.data.timezone).extended(times.dropna())
@@ -158,9 +156,7 @@ def lived(name: str, folder: Path, price: float = 1.0, hide: bool = False) -> di
     told("loop", own, spent, tried=tried, changed=changed)
     told("never", [per_event(params, champ(first), by[order[t]]) for t in span], 0.0)
     once = costs.update + costs.rollout
-    always = [
-        per_event(params, trained(t - 1, False) or flat, by[order[t]]) for t in span
-    ]
+    always = [per_event(params, trained(t - 1, False) or flat, by[order[t]]) for t in span]
     told("always", always, once * len(span))
     newest = [per_event(params, trained(t - 1, True) or flat, by[order[t]]) for t in span]
     told("newest", newest, once * len(span))
@@ -168,10 +164,12 @@ def lived(name: str, folder: Path, price: float = 1.0, hide: bool = False) -> di
     told("constant", constant, 0.0)
     for k in (2, 3, 6, 12):
         each = [
-            per_event(params, trained(begun + (t - 1 - begun) // k * k, False) or flat, by[order[t]])
+            per_event(
+                params, trained(begun + (t - 1 - begun) // k * k, False) or flat, by[order[t]]
+            )
             for t in span
         ]
-        told(f"every {k}", each, once * (len(span) // k), )
+        told(f"every {k}", each, once * (len(span) // k))
     worse = sum(a > c for a, c in zip(own, constant))
     return {
         "stream": name,
@@ -187,7 +185,10 @@ def lived(name: str, folder: Path, price: float = 1.0, hide: bool = False) -> di
 
 def table(found: list[dict]) -> str:
     "Costs in units of what never costs."
-    lines = [f"{'stream':<22}{'windows':>8}{'first':>6}{'tried':>6}{'new':>5}  " + "".join(f"{k:>10}" for k in ("loop", "never", "always", "newest", "constant", "best k"))]
+    lines = [
+        f"{'stream':<22}{'windows':>8}{'first':>6}{'tried':>6}{'new':>5}  "
+        + "".join(f"{k:>10}" for k in ("loop", "never", "always", "newest", "constant", "best k"))
+    ]
     sums: dict[str, float] = {}
     for one in found:
         if not one.get("policies"):
@@ -196,17 +197,25 @@ def table(found: list[dict]) -> str:
         p = one["policies"]
         base = p["never"]["cost"] or 1.0
         best = min(p[k]["cost"] for k in p if k.startswith("every") or k == "always")
-        row = {k: p[k]["cost"] / base for k in ("loop", "never", "always", "newest", "constant")} | {"best k": best / base}
+        row = {
+            k: p[k]["cost"] / base for k in ("loop", "never", "always", "newest", "constant")
+        } | {"best k": best / base}
         for k, v in row.items():
             sums[k] = sums.get(k, 0.0) + v
-        lines.append(f"{one['stream']:<22}{one['windows']:>8}{one['first']:>6}{p['loop']['tried']:>6}{p['loop']['changed']:>5}  " + "".join(f"{v:>10.3f}" for v in row.values()) + ("" if row["loop"] <= 1.03 * min(row["never"], row["always"]) else "  behind"))
+        lines.append(
+            f"{one['stream']:<22}{one['windows']:>8}{one['first']:>6}{p['loop']['tried']:>6}{p['loop']['changed']:>5}  "
+            + "".join(f"{v:>10.3f}" for v in row.values())
+            + ("" if row["loop"] <= 1.03 * min(row["never"], row["always"]) else "  behind")
+        )
     lines.append(f"{'sum':<47}  " + "".join(f"{v:>10.3f}" for v in sums.values()))
     return "\n".join(lines)
 
 
 def main():
     "Live through the streams and print."
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     asked.add_argument("streams", nargs="*")
     asked.add_argument("--data", type=Path, default=Path("data"))
     asked.add_argument("--price", type=float, default=1.0, help="factor on the price of work")

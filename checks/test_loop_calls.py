@@ -34,10 +34,10 @@ def test_inputs_that_move_and_stay(seed):
 
 
 def test_a_relation_that_breaks():
-    """Harm is seen at once in every world. An attempt that could not prove its gain on half a window
-    is not repeated before the debt pays for it, so one world of three may wait for its update."""
+    """Harm is seen at once in every world. An attempt that could not prove its gain on half a window is made
+    again once what retraining gains, measured in every window, is in sight of its proof."""
     found = [loop.measured("break", seed, 400, 24) for seed in (41, 42, 43)]
     for told in found:
         assert told["first harm"] <= 1 and told["harm after"] <= 3 and told["tried"] >= 1
         assert told["covered"] is not False
-    assert sum(one["first update"] is not None and one["first update"] <= 3 for one in found) >= 2
+        assert told["first update"] is not None and told["first update"] <= 3

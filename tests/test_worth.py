@@ -206,18 +206,7 @@ def test_the_yardsticks_of_an_iteration_were_made_before_it(lived):
         assert set(turn.state.models) == champions | {
             turn.state.card.always
         }  # no older one is kept
-        assert turn.composition.always.last < turn.composition.evaluation.first
-
-
-def test_an_equal_challenger_is_the_yardstick_and_is_trained_once(lived):
-    params, source, _ = lived
-    steps = Compose().recipes["refit_all"]
-    same = params.compose.model_copy(update={"recipes": {"all": steps}})
-    turns = fold(params.model_copy(update={"compose": same}), source, until="2024-W03")
-    trained = [t for t in turns if t.training.challengers]
-    assert trained and all(
-        t.training.always.hash == t.training.challengers[0].hash for t in trained
-    )
+        assert before.training.always.trained_until < turn.evaluation.evaluated_from
 
 
 def test_worth_against_never_adds_up_from_updates_and_covers_every_window(lived):

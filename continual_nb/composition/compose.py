@@ -396,7 +396,7 @@ def _learned(state: State) -> pd.Timestamp | None:
 def _with_history(
     made: Composed, params: Compose, rows: pd.DataFrame, mature_before: pd.Timestamp
 ) -> Composed:
-    """Add the rows of the yardstick that learns from all of history; no window that it learned from scores it,
+    """Add the rows of the yardstick that learns from all of history. Only later windows score it,
     so the evaluation rows are among them."""
     able = eligible_rows(
         rows, made.evaluation["event_time"].max() + pd.Timedelta(1, "ns"), mature_before

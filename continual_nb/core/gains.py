@@ -113,15 +113,12 @@ class Gains(Result):
         "Say what was measured, and how sure it is."
         what = "the constant answer" if self.against == CONSTANT else "the model in production"
         n = len(self.windows)
-        return (
-            (
-                f"Retraining on all of history, scored in {n} window{'s' * (n > 1)} ({self.rows:,} events) that the "
-                f"model had not seen, saves {self.gain:.4f} per event against {what} ({self.low:.4f} to "
-                f"{self.high:.4f}; evidence {self.odds})."
-            )
-            .replace(" -", " \N{MINUS SIGN}")
-            .replace("(-", "(\N{MINUS SIGN}")
+        said = (
+            f"Retraining on all of history, scored in {n} window{'s' * (n > 1)} ({self.rows:,} "
+            f"events) that the model had not seen, saves {self.gain:.4f} per event against "
+            f"{what} ({self.low:.4f} to {self.high:.4f}; evidence {self.odds})."
         )
+        return said.replace(" -", " \N{MINUS SIGN}").replace("(-", "(\N{MINUS SIGN}")
 
     def section(self) -> Section:
         "Show the sentence and the picture."

@@ -629,8 +629,9 @@ class Decide(Block):
     gains: float | None = Field(
         0.5,
         ge=0,
-        description="an update is tried where retraining on everything, scored in every window since the last "
-        "change, has gained what an update costs, so many standard errors taken off; null: never for that",
+        description="an update is tried where retraining on everything, scored in every window "
+        "since the last change, has gained what an update costs, so many standard errors taken "
+        "off; null: never for that",
     )
     labels: int = Field(
         200,

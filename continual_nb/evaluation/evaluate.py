@@ -288,13 +288,13 @@ def loaded(
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #072be5c7
 def always_recipe(params: Params) -> str:  # hash
-    "Hash what the yardstick `always` is: its model, its rows, its columns. A change begins new evidence."
+    "Hash what the yardstick `always` is: model, rows, columns. A change begins new evidence."
     made = params.train.models[0].model_dump(mode="json"), params.train.seed
     return sha256(canonical_json([*made, params.compose.always, params.data.features]))
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #765f19d6
 def _unseen(state: State, composed: Composed) -> pd.DataFrame:
-    "Labelled rows that neither the champion nor the yardstick of the iteration before has learned from."
+    "Labelled rows that neither the champion nor the last yardstick has learned from."
     champion = state.champion()
     ends = [
         state.card.always_card.get("trained_until"),

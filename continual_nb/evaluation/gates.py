@@ -148,7 +148,8 @@ def shown_over_time(
     first = gains.against == CONSTANT
     name = "better than a constant answer" if first else "better than the champion"
     if newest is not None and newest.high is not None and newest.high < settings.min_gain:
-        reason = f"The newest events contradict: loss saved per event {spell_gain(newest)}. {gains.sentence}"
+        found = f"loss saved per event {spell_gain(newest)}"
+        reason = f"The newest events contradict: {found}. {gains.sentence}"
         return GateResult(name=name, verdict="fail", reason=reason)
     if gains.proven(settings.confidence):
         return GateResult(name=name, verdict="pass", reason=gains.sentence)

@@ -201,7 +201,7 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
 
 # %% ../../nbs/20_policy/03_decide.ipynb #335df1bc
 def gains_pay(params: Decide, monitoring: Monitoring, state: State, known: Evidence) -> Rule:
-    "Would retraining on all of history gain more than an update costs, and could that be proven now?"
+    "Would retraining on everything gain more than an update costs, and could that be proven?"
     question, found = "Has retraining on everything gained enough?", gains_so_far(state.ledger)
     if params.gains is None or params.trigger.when == "never" or state.card.champion is None:
         return Rule(question=question, answer="no", because="this is not asked")
@@ -212,7 +212,10 @@ def gains_pay(params: Decide, monitoring: Monitoring, state: State, known: Evide
     sure, price = found.gain - params.gains * found.se, params.costs.loss
     events = _events_in(state, found.windows)
     worth = sure * price * max(events, monitoring.rows * params.horizon)
-    said = f"{found.sentence} That is worth {cash(max(worth, 0.0))}; an update costs {cash(params.costs.change)}"
+    said = (
+        f"{found.sentence} That is worth {cash(max(worth, 0.0))}; an update costs "
+        f"{cash(params.costs.change)}"
+    )
     if worth < params.costs.change or worth <= 0:
         return Rule(question=question, answer="no", because=said)
     if not _in_sight(found) or _waits(state, found):

@@ -66,8 +66,8 @@ class Refit(Result):
             return f"The evaluated model itself goes in: {self.because}."
         if not self.checked:
             return (
-                f"What goes in is the same recipe, trained on all that is known now ({self.rows:,} rows): it is "
-                "the recipe that was tested, window by window."
+                "What goes in is the same recipe, trained on all that is known now "
+                f"({self.rows:,} rows): it is the recipe that was tested, window by window."
             )
         check = (
             f"on {self.checked:,} rows that neither learned from their answers are "

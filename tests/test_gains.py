@@ -1,0 +1,90 @@
+"What retraining on everything gains: one window, all windows, and what the evidence promises."
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from continual_nb.core.gains import WindowGain, added_up, gains_so_far, log_evidence, window_gain
+from continual_nb.core.params import Evaluate
+from continual_nb.evaluation.gates import shown_over_time
+from continual_nb.evaluation.paired import Delta
+
+
+def parts(*gains: float, se: float = 0.012, rows: int = 400, recipe: str = "a") -> list[WindowGain]:
+    about = dict(recipe=recipe, against="m", rows=rows, se=se, constant=0.69)
+    return [WindowGain(window=f"{k:03}", gain=g, **about) for k, g in enumerate(gains)]
+
+
+def entries(made: list[WindowGain]) -> list[dict]:
+    return [{"kind": "evaluation", "always": part.model_dump()} for part in made]
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3, 1.0])
+def test_a_recipe_that_gains_nothing_is_seldom_called_better_however_long_one_looks(noise):
+    draw = np.random.default_rng(5)
+    means = draw.normal(0.0, noise / 20, (2000, 80))
+    mean = means.cumsum(axis=1) / np.arange(1, 81)
+    se = np.broadcast_to(noise / 20 / np.sqrt(np.arange(1, 81)), mean.shape)
+    ever = (log_evidence(mean, se, np.full(mean.shape, 0.69)) >= math.log(20)).any(axis=1)
+    assert ever.mean() <= 0.05
+
+
+def test_the_evidence_is_one_on_average_where_nothing_is_gained():
+    draw = np.random.default_rng(6)
+    found = np.exp(
+        log_evidence(draw.normal(0, 0.05, 200_000), np.full(200_000, 0.05), np.full(200_000, 0.69))
+    )
+    assert found.mean() == pytest.approx(1.0, abs=4 * found.std() / 200_000**0.5)
+
+
+def test_windows_are_weighed_by_their_rows():
+    two = [*parts(0.01, rows=100), *parts(0.04, rows=300)]
+    found = added_up(two)
+    assert found.gain == pytest.approx((0.01 * 100 + 0.04 * 300) / 400)
+    assert found.se == pytest.approx((100**2 + 300**2) ** 0.5 * 0.012 / 400)
+    assert added_up([]) is None
+
+
+def test_a_change_of_model_or_recipe_begins_anew():
+    lines = entries(parts(0.02, 0.03, 0.01))
+    change = {"kind": "decision", "champion": "n", "previous": "m"}
+    stay = {"kind": "decision", "champion": "m", "previous": "m"}
+    assert gains_so_far([*lines, stay]).rows == 1200
+    assert gains_so_far([*lines, change]) is None
+    assert gains_so_far([lines[0], change, *lines[1:]]).rows == 800
+    assert gains_so_far([*lines, *entries(parts(0.01, recipe="b"))]).rows == 400
+    assert gains_so_far(lines, "b") is None
+    assert gains_so_far(lines, "a", now=parts(0.05)[0]).rows == 1600
+
+
+def test_a_window_without_spread_says_nothing():
+    rows = pd.DataFrame(
+        {"event_time": pd.date_range("2024-01-01", periods=30, freq="D", tz="UTC"), "window": "w"}
+    )
+    assert window_gain(rows, np.zeros(30), np.ones(30), "a", "m") is None
+    made = window_gain(rows, np.linspace(-1, 2, 30), np.ones(30), "a", "m")
+    assert made.gain == pytest.approx(0.5) and made.se > 0
+
+
+def test_the_gate_asks_all_windows_and_the_newest_not_to_contradict():
+    sure, newest = (
+        added_up(parts(0.03, 0.03, 0.03, 0.03, 0.03)),
+        lambda low, high: Delta(
+            name="all",
+            rows=200,
+            gain=(low + high) / 2,
+            low=low,
+            high=high,
+            detectable=0.1,
+            p_value=0.5,
+            se=0.01,
+            df=20.0,
+        ),
+    )
+    settings = Evaluate()
+    assert shown_over_time(sure, newest(-0.02, 0.08), settings).verdict == "pass"
+    assert shown_over_time(sure, newest(-0.08, -0.02), settings).verdict == "fail"
+    assert shown_over_time(added_up(parts(0.01)), None, settings).verdict == "not enough data"
+    assert shown_over_time(added_up(parts(-0.05)), None, settings).verdict == "fail"

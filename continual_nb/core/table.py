@@ -123,7 +123,7 @@ EVALUATE = Stage(
     "evaluate",
     "Compare challengers, champion and replaced champions behind the gates.",
     reads=("compose", "train", "data/state/in"),
-    params=("data", "windows", "monitor", "train", "evaluate"),
+    params=("data", "windows", "monitor", "compose.always", "train", "evaluate"),
     results=("evaluation",),
     signed=True,
     metrics=("metrics.json",),

@@ -130,6 +130,11 @@ def test_a_change_keeps_every_other_line():
     ]
 
 
+def test_a_key_of_an_earlier_version_is_understood_in_a_change():
+    assert with_changes(PARAMS, {"train": {"model": "boosting"}}).train.models[0].name == "boosting"
+    assert with_changes(PARAMS, change_of(["train.model=boosting"])) != PARAMS
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

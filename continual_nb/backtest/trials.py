@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..composition.compose import Composed, compose_for
+from ..core.earlier import read_params
 from ..core.files import ContinualError, canonical_json, number, sha256
 from ..core.metrics import days, losses
 from ..core.models import Model, predict
@@ -42,7 +43,8 @@ def with_changes(
 
     Raises ContinualError for an unknown key or a value that params.yaml would refuse.
     """
-    return parse(_merged(params.model_dump(mode="json"), changes), "the change")
+    today = read_params(dict(changes))[0]  # names of earlier versions are understood
+    return parse(_merged(params.model_dump(mode="json"), today), "the change")
 
 
 def _merged(base: dict, changes: Mapping) -> dict:

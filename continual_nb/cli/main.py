@@ -1074,7 +1074,7 @@ def trials(
     bench = Bench(project)
     if keep:
         shown = bench.keep(keep)
-        lines = [*shown.splitlines(), "params.yaml is changed; next: dvc repro"]
+        lines = [*shown.splitlines(), "kept; next: dvc repro"]
         action = bench.proposal.action if bench.proposal else "improve"
         if action != "improve":
             lines.append(

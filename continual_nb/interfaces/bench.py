@@ -9,11 +9,12 @@ __all__ = ['WINDOWS', 'KEPT_BYTES', 'Tried', 'Trial', 'Opened', 'read_iteration'
 # %% ../../nbs/88_interfaces/06_bench.ipynb #262afe49
 import difflib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 
@@ -28,14 +29,32 @@ from continual_nb.backtest.trials import (
     with_changes,
 )
 from ..composition.compose import newest_cohort
-from ..core.earlier import read_layout
-from ..core.files import ContinualError, read_parquet, sha256, write_bytes, write_parquet
+from ..core.doors import FOLDER, check_door, extension_files, in_project
+from ..core.earlier import read_layout, read_params
+from continual_nb.core.files import (
+    ContinualError,
+    canonical_json,
+    read_parquet,
+    sha256,
+    write_bytes,
+    write_parquet,
+)
 from ..core.params import Params, parse, read_yaml
 from ..core.results import Result, Section, Table
 from ..core.state import Champion, State, read_state
 from ..core.store import Store, label_delays, rows_as_of
 from ..core.windows import AsOf, maturity
+from .cells import as_module, module_name, with_names
+from continual_nb.loop.code import (
+    libraries,
+    moved_pins,
+    named_code,
+    package_files,
+    stage_hashes,
+    stage_pins,
+)
 from ..loop.feedback import feedback
+from ..loop.lifecycle import refresh
 from ..loop.project import Iteration, Project
 from ..loop.stages import _store, moment_of
 from ..training.cards import Training
@@ -47,10 +66,15 @@ KEPT_BYTES = 500e6  # of the bench's cache; what is older goes first
 class Tried(Result):
     "A trial as it is remembered: enough to repeat it."
 
-    file: ClassVar[str] = "trial.json"
     name: str
     iteration: str  # as 003-2013-03
     changes: dict[str, Any]  # parts of params.yaml
+    code: str = ""  # functions and classes of cells, as the file of extensions/ that keeping writes
+
+    @property
+    def path(self) -> str:
+        "Where keeping writes the code: a path from the project's folder."
+        return f"{FOLDER}/{module_name(self.name)}.py"
 
 
 @dataclass(frozen=True)
@@ -83,6 +107,7 @@ class Trial:
     def section(self) -> Section:
         "Show what the trial changes, and what it would train now."
         lead = f"It failed: {self.failed}" if self.failed else self.training.reason
+        failed = self.training.failed if self.training else {}
         rows = tuple(
             (c.recipe, c.model, c.rows, c.trained_until[:10], c.hash[:12])
             for c in (self.training.challengers if self.training else ())
@@ -93,6 +118,7 @@ class Trial:
             f"Trial {self.name}",
             lead,
             tables=(Table(("changed key", "value"), changes), *((cards,) if rows else ())),
+            unchecked=tuple(f"{recipe}: {why}" for recipe, why in failed.items()),
         )
 
     def _ipython_display_(self):
@@ -338,35 +364,49 @@ class Cache:
     def __init__(self, view: StageView):
         self.view, self.folder = view, view.project.private / "bench" / "cache"
 
-    def training(self, params: Params) -> Training:
-        "Cards of the challengers that these parameters give at the open moment."
-        path = self.folder / f"{self._key(params, 0)}.json"
+    def training(self, params: Params, root: Path | None = None) -> Training:
+        """Cards of the challengers that these parameters give at the open moment.
+
+        `root` is the folder whose extensions are meant; None: the project's own."""
+        path = self.folder / f"{self._key(params, 0, root)}.json"
         if not path.exists():
             o = self.view.opened
-            found = train_at(params, o.moment, o.store, o.state)
+            with self._place(params, root):
+                found = train_at(params, o.moment, o.store, o.state)
             for hash_, model in found.models.items():
                 write_bytes(path.parent / f"{hash_}.skops", model.content)
-            write_bytes(path, found.training.to_file())
+            failed = {**found.composed.composition.failed, **found.training.failed}
+            training = found.training.model_copy(update={"failed": failed})
+            write_bytes(path, training.to_file())
             limit_size(self.folder)
         return Training.model_validate(read_layout(path.name, json.loads(path.read_text())))
 
-    def past(self, params: Params, windows: int) -> pd.DataFrame:
+    def past(self, params: Params, windows: int, root: Path | None = None) -> pd.DataFrame:
         "Losses on earlier windows, from the cache or computed."
         from tqdm import tqdm
 
-        path = self.folder / f"{self._key(params, windows)}.parquet"
+        path = self.folder / f"{self._key(params, windows, root)}.parquet"
         if not path.exists():
             o, until = self.view.opened, held_out(self.view, params)
             told = lambda moments: tqdm(moments, desc="earlier windows", leave=False)
-            found = past_losses(params, o.moment, o.store, windows, until, told)
+            with self._place(params, root):
+                found = past_losses(params, o.moment, o.store, windows, until, told)
             write_parquet(path, found)
             limit_size(self.folder)
         return read_parquet(path)
 
-    def _key(self, params: Params, windows: int) -> str:
-        o, code = self.view.opened, sha256(self.view.project.path("data/code.yaml"))
+    def _place(self, params: Params, root: Path | None):
+        return in_project(root or self.view.project.root, params.extensions.time_limit)
+
+    @cached_property
+    def _code(self) -> dict[str, str]:
+        return stage_hashes(package_files(), self.view.project.private / "code.json")
+
+    def _key(self, params: Params, windows: int, root: Path | None) -> str:
+        o, pinned = self.view.opened, stage_pins(params, root or self.view.project.root)
+        code = canonical_json([self._code, libraries(), pinned])
         until = held_out(self.view, params) if windows else None
-        return past_key(params, o.moment, o.store, windows, until, code)
+        return past_key(params, o.moment, o.store, windows, until, sha256(code.encode()))
 
     def clear(self) -> int:  # files removed
         "Remove every file; what is asked for again is computed again."
@@ -374,6 +414,20 @@ class Cache:
         for path in files:
             path.unlink()
         return len(files)
+
+# %% ../../nbs/88_interfaces/06_bench.ipynb #a83610d7
+def _check_code(project: Project, tried: Tried, params: Params, root: Path) -> None:
+    "Check that a trial's functions fit where they are named, and that keeping replaces no file."
+    if extension_files(project.root).get(tried.path, tried.code.encode()) != tried.code.encode():
+        raise ContinualError(
+            f"{tried.path} is there already and is another one", "give the trial another name"
+        )
+    prefix = f"{FOLDER}.{module_name(tried.name)}:"
+    with in_project(root, params.extensions.time_limit):
+        for kind, listed in named_code(params).items():
+            for named in listed:
+                if named.name.startswith(prefix):
+                    check_door(kind, named.name, named.args)
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #3d924c5d
 class Trying(StageView):
@@ -387,21 +441,48 @@ class Trying(StageView):
     def try_it(self, name: str, **changes: Mapping[str, Any]) -> Trial:
         """Try a change of params.yaml, as `try_it("larger", train={"iterations": 300})`.
 
-        The same name again replaces the trial. A trial that fails says which part did and why.
+        A function or class of a cell may stand where params.yaml has a name: a model, a gate, a
+        sampler, a trigger's kind. The same name again replaces the trial. A trial that fails says
+        which part did and why.
         """
+        tried = self._written(name, changes)
+        write_bytes(self._place(name), tried.to_file())
+        return self._trial(tried)
+
+    def _written(self, name: str, changes: Mapping[str, Any]) -> Tried:
+        "Spell a trial as it will be remembered, its functions as a file. Checks all of it."
         if not name or name == BASELINE or "/" in name:
             raise ContinualError(f"{name!r} cannot name a trial", "give it a word of its own")
-        params = with_changes(self.opened.params, changes)
-        tried = Tried(name=name, iteration=self.opened.iteration.name, changes=changes)
-        write_bytes(self._place(name), tried.to_file())
-        return self._trial(tried, params)
+        own: list[Any] = []
+        named = with_names(read_params(changes)[0], module_name(name), own)
+        code = as_module(own, f"Tried on the bench as {name}.") if own else ""
+        iteration = self.opened.iteration.name
+        tried = Tried(name=name, iteration=iteration, changes=named, code=code)
+        params = with_changes(self.opened.params, named)
+        if own:
+            _check_code(self.project, tried, params, self.root_of(tried))
+        return tried
 
-    def _trial(self, tried: Tried, params: Params) -> Trial:
+    def root_of(self, tried: Tried) -> Path:
+        "The folder whose extensions a trial means: the project's, and a file of its own."
+        if not tried.code:
+            return self.project.root
+        root = self.folder / module_name(tried.name)
+        files = {**extension_files(self.project.root), tried.path: tried.code.encode()}
+        if extension_files(root) != files:
+            shutil.rmtree(root, ignore_errors=True)
+            for path, content in files.items():
+                write_bytes(root / path, content)
+        return root
+
+    def _trial(self, tried: Tried) -> Trial:
+        params = with_changes(self.opened.params, tried.changes)
         try:
-            training = self.cache.training(params)
+            training = self.cache.training(params, self.root_of(tried))
         except ContinualError as error:
             return Trial(self, tried, params, None, str(error).splitlines()[0])
-        return Trial(self, tried, params, training)
+        failed = "" if training.challengers else training.reason
+        return Trial(self, tried, params, training, failed)
 
     def _place(self, name: str) -> Path:
         return self.folder / f"{name}.json"
@@ -413,7 +494,7 @@ class Trying(StageView):
         made = {}
         for path in found:
             tried = Tried.model_validate(read_layout(path.name, json.loads(path.read_text())))
-            made[tried.name] = self._trial(tried, with_changes(self.opened.params, tried.changes))
+            made[tried.name] = self._trial(tried)
         return made
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #0948fc5e
@@ -437,24 +518,25 @@ class Bench(Trying):
         pasts, failed = {BASELINE: self.cache.past(self.opened.params, windows)}, {}
         for name, trial in (trials if only is None else only).items():
             try:
-                pasts[name] = self.cache.past(trial.params, windows)
+                pasts[name] = self.cache.past(trial.params, windows, self.root_of(trial.tried))
             except ContinualError as error:
                 failed[name] = str(error).splitlines()[0]
         confidence = self.opened.params.evaluate.confidence
         found = standings(self.opened.params.data, pasts, confidence)
         return Trials(standings=found, failed=failed, tried=len(trials), confidence=confidence)
 
-    def keep(self, name: str, write: bool = True) -> str:  # unified diff of params.yaml
-        """Write a trial's changes into params.yaml, and a line about it for the next page.
+    def keep(self, name: str, write: bool = True) -> str:  # unified diff of the project's files
+        """Write a trial's changes into params.yaml and its functions into `extensions/`, pin them,
+        and leave a line about it for the next page.
 
-        Comments and order of the file stay. `write=False` shows the difference alone.
+        Comments and order of params.yaml stay. `write=False` shows the difference alone.
         """
         if name not in self.tried:
             raise _unknown(name, self.tried)
-        after, shown = _difference(self.project.path("params.yaml"), self.tried[name].tried)
+        tried = self.tried[name].tried
+        after, shown = _difference(self.project, tried)
         if write:
-            write_bytes(self.project.path("params.yaml"), after)
-            feedback(self.project, _who(self.project), _said(self, name))
+            _write(self.project, tried, after, _said(self, name))
         return shown
 
     def drop(self, name: str) -> None:
@@ -462,6 +544,7 @@ class Bench(Trying):
         if not self._place(name).exists():
             raise _unknown(name, self.tried)
         self._place(name).unlink()
+        shutil.rmtree(self.folder / module_name(name), ignore_errors=True)
 
     def section(self) -> Section:
         "Show what is open."
@@ -482,19 +565,27 @@ class Bench(Trying):
         self.section()._ipython_display_()
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #7b8de473
-def _difference(path: Path, tried: Tried) -> tuple[str, str]:  # the new text, and what changes
+def _difference(project: Project, tried: Tried) -> tuple[str, str]:  # new text, what changes
     "Edit params.yaml in memory, and make sure that it says what was tried."
     from ruamel.yaml import YAML
 
+    path = project.path("params.yaml")
     before = path.read_text()
     after = with_edits(before, tried.changes)
     if parse(YAML(typ="safe").load(after)) != with_changes(Params.load(path), tried.changes):
         raise ContinualError(
-            "params.yaml cannot be with_edits in place", "write the keys of the trial by hand"
+            "params.yaml cannot be edited in place", "write the keys of the trial by hand"
         )
+    shown = _changed_lines("params.yaml", before, after, tried.name)
+    if tried.code and not project.path(tried.path).exists():
+        shown += _changed_lines(tried.path, "", tried.code, tried.name)
+    return after, shown
+
+
+def _changed_lines(file: str, before: str, after: str, name: str) -> str:
+    "Spell the difference of two texts."
     lines = (text.splitlines(keepends=True) for text in (before, after))
-    shown = difflib.unified_diff(*lines, "params.yaml", f"params.yaml with {tried.name}", n=0)
-    return after, "".join(shown)
+    return "".join(difflib.unified_diff(*lines, file, f"{file} with {name}", n=0))
 
 
 def _said(bench: Bench, name: str) -> str:
@@ -534,6 +625,21 @@ def bench(
     Raises ContinualError outside a project and for a name that no iteration has.
     """
     return Bench(Project.here(Path(project) if project else None), name, windows)
+
+# %% ../../nbs/88_interfaces/06_bench.ipynb #a07b2958
+def _write(project: Project, tried: Tried, params: str, said: str) -> None:
+    "Write what is kept, and pin its code where that is new. Raises ContinualError once sealed."
+    if tried.code and project.is_sealed():
+        raise ContinualError(
+            f"iteration {tried.iteration} is sealed and never changes",
+            "`continual open` begins the next one; keep the trial then",
+        )
+    if tried.code:
+        write_bytes(project.path(tried.path), tried.code)
+    write_bytes(project.path("params.yaml"), params)
+    feedback(project, _who(project), said)
+    if moved_pins(project.params(), project.root, read_yaml(project.path("data/code.yaml"))):
+        refresh(project)
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #51325a3e
 def in_lines(

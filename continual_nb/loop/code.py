@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PACKAGE', 'LIBRARIES', 'TABLE', 'SHELLS', 'RUN_BY', 'package_files', 'zipped', 'unzipped', 'reached', 'shells_in',
-           'stage_hash', 'stage_pins', 'with_pins', 'moved_pins', 'libraries', 'whole_hash', 'code_yaml',
+           'stage_hash', 'named_code', 'stage_pins', 'with_pins', 'moved_pins', 'libraries', 'whole_hash', 'code_yaml',
            'known_hashes', 'stage_hashes']
 
 # %% ../../nbs/85_loop/02_code.ipynb #998b9c6e
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..core.doors import pins
 from ..core.files import sha256, write_bytes
-from ..core.params import Params
+from ..core.params import NamedCode, Params
 from ..core.table import STAGES
 
 PACKAGE = "continual_nb"
@@ -243,14 +243,17 @@ RUN_BY = {
 }  # door -> stages that run what stands behind it
 
 
-def _named_in(params: Params) -> dict[str, list[str]]:  # door -> names
-    "List the names that params.yaml gives to every door."
+def named_code(params: Params) -> dict[str, list[NamedCode]]:  # door -> names, with arguments
+    "List what params.yaml names behind every door."
     recipes = (*params.compose.recipes.values(), params.compose.recalibrate)
+    rules = params.decide.trigger.rules.values()
     return {
-        "estimator": [named.name for named in params.train.models],
-        "gate": [named.name for named in params.evaluate.gates],
-        "trigger": [rule.kind for rule in params.decide.trigger.rules.values()],
-        "sampler": [step.sampler for steps in recipes for step in steps],
+        "estimator": list(params.train.models),
+        "gate": list(params.evaluate.gates),
+        "trigger": [NamedCode(name=r.kind, args=getattr(r, "args", {})) for r in rules],
+        "sampler": [
+            NamedCode(name=s.sampler, args=s.arguments) for steps in recipes for s in steps
+        ],
     }
 
 
@@ -261,10 +264,10 @@ def stage_pins(
     str, dict[str, str]
 ]:  # stage -> file or package -> hash or version; only stages with some
     "Say which code of others every stage runs."
-    names, found = _named_in(params), {}
+    names, found = named_code(params), {}
     for stage in STAGES:
         kinds = [kind for kind, by in RUN_BY.items() if stage in by]
-        found[stage] = pins([name for kind in kinds for name in names[kind]], root)
+        found[stage] = pins([named.name for kind in kinds for named in names[kind]], root)
     return {stage: pinned for stage, pinned in found.items() if pinned}
 
 

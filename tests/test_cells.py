@@ -189,9 +189,8 @@ def test_a_function_that_does_not_fit_is_named_when_it_is_tried_and_one_that_fai
     trial = bench.try_it("bad", train={"models": [failing]})
     assert "max_iter" in trial.failed and "bad" in bench.tried
     half = bench.try_it("half", compose={"recipes": {"half": [cells["rush"]], "all": ["all"]}})
-    assert (
-        list(half.challengers) == ["all"] and "extensions.half:rush" in half.training.failed["half"]
-    )
-    assert "extensions.half:rush" in str(half.section())
+    assert list(half.challengers) == ["all"]
+    assert "half:rush raised AttributeError" in half.training.failed["half"]
+    assert "half:rush raised AttributeError" in str(half.section())
     bench.drop("bad")
     assert list(bench.tried) == ["half"]

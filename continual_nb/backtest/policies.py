@@ -703,8 +703,8 @@ def _limits(params: Params, matrix: Matrix) -> tuple[str, ...]:
         "History holds only the changes that happened, and the model's own influence on its "
         "labels is not replayed.",
         "The fast replay asks the gates for enough events and a proven gain; harm to single "
-        "groups, corrected answers, new references and rollbacks are only in the exact one "
-        "(--exact).",
+        "groups, corrected answers, new references, rollbacks and updates for what retraining on "
+        "everything gains are only in the exact one (--exact).",
     ]
     return tuple(
         said
@@ -907,6 +907,8 @@ def _differences(
             if answer == "deferred"
             else f"follows from {made[0][0]}"
             if made
+            else "only the exact replay updates for what retraining on everything gains"
+            if tried and not fast.attempts[0, k] and turn.evaluation.gains is not None
             else "only the exact replay refits models with the evaluation rows"
             if _twins(turns[: k + 1])
             else "not explained"

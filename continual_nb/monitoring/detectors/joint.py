@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEATURES', 'SAMPLE', 'KNOTS', 'OWN', 'PAIRED', 'CAP', 'scale_of', 'encoded', 'waves', 'fourier', 'sampled', 'packed',
-           'unpacked', 'fit_joint', 'Spread', 'spread', 'Joint', 'joint', 'Told', 'telling', 'domain_classifier', 'mmd']
+           'unpacked', 'fit_joint', 'Spread', 'spread', 'Joint', 'correlations', 'joint', 'Told', 'telling',
+           'domain_classifier', 'mmd']
 
 # %% ../../../nbs/10_monitoring/20_detectors/03_joint.ipynb #f7949ef3
 import base64
@@ -344,6 +345,18 @@ def _products(
         float(now[best]),
     )
 
+# %% ../../../nbs/10_monitoring/20_detectors/03_joint.ipynb #8c83cb85
+def correlations(
+    paired: np.ndarray,  # (n, k) columns of the window, on the reference's scale
+    at: tuple[int, int],  # places of two of them
+    then: float,  # mean product of the two in the reference, where each has mean 0 and variance 1
+) -> tuple[float, float]:  # correlation in the reference, and in the window; both within -1 and 1
+    "Correlate two columns in the window itself, whatever their means and spreads have become."
+    one, other = (paired[:, k] - paired[:, k].mean() for k in at)
+    spread = math.sqrt(float((one**2).sum() * (other**2).sum()))
+    now = float((one * other).sum()) / spread if spread > 0 else 0.0
+    return max(-1.0, min(1.0, then)), max(-1.0, min(1.0, now))
+
 # %% ../../../nbs/10_monitoring/20_detectors/03_joint.ipynb #b768eca1
 def joint(
     reference: JointReference | None,
@@ -386,7 +399,10 @@ def joint(
     ):
         # the upper limit of the distance, where this chance is alpha, lies below what matters
         answer = "stable"
-    pair = tuple(about[i] for i in at) if certain else None
+    # products move with the columns too: a pair is named where its own correlation has changed
+    then, now = correlations(paired, at, then) if certain else (then, now)
+    told = certain and abs(now - then) >= monitor.min_effect
+    pair = tuple(about[i] for i in at) if told else None
     said = (
         f"{pair[0]} and {pair[1]} belong together in another way: correlation {then:+.2f} "
         f"before, {now:+.2f} now"

@@ -986,16 +986,35 @@ def ledger(project, propose):
     help="False-alarm rate over all tests together. Default: 0.05.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print only JSON on standard output.")
+@click.option("--markdown", is_flag=True, help="Print the result as a comment in Markdown.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["harm", "look", "drift"]),
+    help="End with exit code 2 from this verdict on, for CI: harm, look (a person should), or "
+    "drift (a column moved).",
+)
 @click.option(
     "--html", "page", type=click.Path(path_type=Path), help="Write the result as one HTML file."
 )
 @click.pass_context
-def compare(context, reference, current, slices, min_effect, alpha, as_json, page, **columns):
+def compare(
+    context,
+    reference,
+    current,
+    slices,
+    min_effect,
+    alpha,
+    as_json,
+    markdown,
+    fail_on,
+    page,
+    **columns,
+):
     """Compare two CSV or Parquet files: what is broken, what has changed, where and why. No project
     needed."""
-    from continual_nb.core.files import ContinualError, write_bytes
+    from continual_nb.core.files import ContinualError, canonical_json, write_bytes
     from continual_nb.core.params import Monitor
-    from continual_nb.monitoring.compare import compare_files
+    from continual_nb.monitoring.compare import as_markdown, compare_files
 
     try:
         given = {"min_effect": min_effect, "alpha": alpha}
@@ -1007,9 +1026,17 @@ def compare(context, reference, current, slices, min_effect, alpha, as_json, pag
         if context.obj["debug"]:
             raise
         fail(error, as_json)
-    click.echo(answer.to_json() if as_json else "\n".join(answer.lines()), nl=not as_json)
+    if as_json:
+        click.echo(canonical_json({**answer.to_dict(), "verdict": answer.verdict}), nl=False)
+    elif markdown:
+        click.echo(as_markdown(answer), nl=False)
+    else:
+        click.echo("\n".join(answer.lines()))
     if page and not as_json:
-        click.echo(f"open: {page}")
+        click.echo(f"open: {page}", err=markdown)
+    grave = ("harm", "look", "drift", "nothing")
+    if fail_on and grave.index(answer.verdict) <= grave.index(fail_on):
+        sys.exit(2)
 
 # %% ../../nbs/90_cli/01_main.ipynb #95243928
 @cli.command()

@@ -897,6 +897,9 @@ def _differences(
             for gates in turn.evaluation.gates.values()
             for gate in gates
         )
+        early = tried and not fast.attempts[0, k] and turn.evaluation.gains is not None
+        refits = "refits models with the evaluation rows"
+        beyond = "updates for what retraining on everything gains" if early else refits
         why = (
             "only the exact replay corrects answers, asks for labels, renews references and "
             "returns to earlier models"
@@ -907,10 +910,8 @@ def _differences(
             if answer == "deferred"
             else f"follows from {made[0][0]}"
             if made
-            else "only the exact replay updates for what retraining on everything gains"
-            if tried and not fast.attempts[0, k] and turn.evaluation.gains is not None
-            else "only the exact replay refits models with the evaluation rows"
-            if _twins(turns[: k + 1])
+            else f"only the exact replay {beyond}"
+            if early or _twins(turns[: k + 1])
             else "not explained"
         )
         did = (

@@ -1028,10 +1028,8 @@ def compare(
         fail(error, as_json)
     if as_json:
         click.echo(canonical_json({**answer.to_dict(), "verdict": answer.verdict}), nl=False)
-    elif markdown:
-        click.echo(as_markdown(answer), nl=False)
     else:
-        click.echo("\n".join(answer.lines()))
+        click.echo(as_markdown(answer) if markdown else "\n".join([*answer.lines(), ""]), nl=False)
     if page and not as_json:
         click.echo(f"open: {page}", err=markdown)
     grave = ("harm", "look", "drift", "nothing")

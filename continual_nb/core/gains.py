@@ -180,7 +180,9 @@ def gains_so_far(
     for entry in ledger:
         if entry["kind"] == "evaluation" and entry.get(ALWAYS):
             parts.append(WindowGain.model_validate(entry[ALWAYS]))
-        if entry["kind"] == "decision" and entry["champion"] != entry["previous"]:
+        if entry["kind"] == "decision" and entry["champion"] != entry.get(
+            "previous", entry["champion"]
+        ):
             parts = []
     parts += [now] if now is not None else []
     same = recipe or (parts[-1].recipe if parts else None)

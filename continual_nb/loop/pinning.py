@@ -128,9 +128,8 @@ def run_guarded(stage: str, debug: bool = False) -> int:
             raise ContinualError(
                 "an `open` was interrupted", "`continual status` finishes it", code=5
             )
-        check_edits(project)
         check_code(project, stage)
-        run_stage(project, stage)
+        run_stage(project, stage, lambda: check_edits(project))
         return 0
     except ContinualError as error:
         if debug:

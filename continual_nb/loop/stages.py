@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .edits import settings_of
@@ -531,7 +532,11 @@ def lease(project: Project, stage: str):
         yield
 
 # %% ../../nbs/85_loop/11_stages.ipynb #d3aea213
-def run_stage(project: Project, stage: str) -> None:
+def run_stage(
+    project: Project,
+    stage: str,
+    check: Callable[[], None] = lambda: None,  # raises where the stage may not run; under its lease
+) -> None:
     """Run one stage under its lease and publish its folder; its duration goes to timings.json,
     which nothing depends on."""
     global _started_by
@@ -539,6 +544,7 @@ def run_stage(project: Project, stage: str) -> None:
     began = time.monotonic()
     place = project.folder(stage)
     with lease(project, stage):
+        check()
         place.parent.mkdir(parents=True, exist_ok=True)
         for left in place.parent.glob(f".{place.name}-*"):
             shutil.rmtree(left, ignore_errors=True)

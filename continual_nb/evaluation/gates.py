@@ -7,6 +7,7 @@ __all__ = ['SHOWN', 'GateResult', 'spell', 'spell_gain', 'listed', 'enough_rows'
            'shown_over_time', 'no_group_harmed', 'passes', 'GateContext', 'check_gates', 'run_gates']
 
 # %% ../../nbs/50_evaluation/02_gates.ipynb #e135eef1
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -142,7 +143,7 @@ def better_than_champion(
 def shown_over_time(
     gains: Gains,  # of the challenger's recipe, in all windows since the last change of model
     newest: Delta | None,  # the challenger on the newest events; None: there is no champion yet
-    settings: Evaluate,  # min_gain, confidence
+    settings: Evaluate,  # min_gain
 ) -> GateResult:
     "Ask for evidence from all windows, which the newest events do not contradict."
     first = gains.against == CONSTANT
@@ -151,9 +152,9 @@ def shown_over_time(
         found = f"loss saved per event {spell_gain(newest)}"
         reason = f"The newest events contradict: {found}. {gains.sentence}"
         return GateResult(name=name, verdict="fail", reason=reason)
-    if gains.proven(settings.confidence):
+    if gains.proven:
         return GateResult(name=name, verdict="pass", reason=gains.sentence)
-    asked = f"{1 / (1 - settings.confidence):.3g} to 1 is asked for"
+    asked = f"{math.exp(gains.asked):.3g} to 1 is asked for"
     bad = gains.high <= settings.min_gain
     found = "It is not better" if bad else "Not proven"
     reason = f"{found}: {asked}. {gains.sentence}"

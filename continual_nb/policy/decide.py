@@ -13,7 +13,7 @@ from functools import partial
 
 from ..core.costs import money
 from ..core.files import number
-from ..core.gains import Gains, gains_so_far, log_evidence
+from ..core.gains import Gains, gains_so_far
 from ..core.params import Decide, Trigger
 from ..core.state import State
 from ..monitoring.result import Monitoring
@@ -218,7 +218,7 @@ def gains_pay(params: Decide, monitoring: Monitoring, state: State, known: Evide
     )
     if worth < params.costs.change or worth <= 0:
         return Rule(question=question, answer="no", because=said)
-    if not _in_sight(found) or _waits(state, found):
+    if not found.in_sight or _waits(state, found):
         why = (
             f"{said}; that it gains anything is not proven, and one more window would not prove it"
         )
@@ -237,13 +237,6 @@ def _events_in(state: State, windows: tuple[str, ...]) -> int:
     return sum(
         e.get("events", 0) for e in state.ledger if e["kind"] == "seen" and e["iteration"] in scored
     )
-
-
-def _in_sight(found: Gains, asked: float = 0.95) -> bool:
-    "Whether the evidence would suffice if the next window were like those before."
-    n = len(found.windows)
-    ahead = log_evidence(found.gain, found.se * math.sqrt(n / (n + 1)), found.constant)
-    return float(ahead) >= -math.log(1 - asked)
 
 
 def _waits(state: State, found: Gains) -> bool:

@@ -38,7 +38,9 @@ class Training(Result):
     reason: str  # a sentence
     challengers: tuple[Card, ...] = ()  # in the order of the recipes
     failed: dict[str, str] = {}  # recipe -> why it gave no challenger
-    always: Card | None = None  # the yardstick that learns from all of history, and never decides
+    always: Card | None = (
+        None  # the yardstick that learns from all of history; later windows score it
+    )
 
     def section(self) -> Section:
         "Show one line per recipe."

@@ -8,6 +8,7 @@ __all__ = ['may_not_sign', 'promote', 'compared']
 # %% ../../nbs/60_decisions/08_promote.ipynb #eb4e41f3
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from ..core.calibration import RECALIBRATE
 from ..core.costs import money
@@ -39,7 +40,8 @@ def _worth(
 ) -> str:
     "Say what the recommended step is worth, in money per window, with its interval."
     pairs = evaluation.ghosts if recommendation.do == "rollback" else evaluation.comparisons
-    judged, cash = evaluation.judged_as(recommendation.model), _cash(params)
+    judged = evaluation.judged_as(recommendation.model)
+    cash = partial(money, currency=params.costs.currency)
     pair = next((c for c in pairs if c.challenger == judged), None)
     if recommendation.do == "refresh":
         return (
@@ -75,13 +77,8 @@ def _worth(
     )
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #42ee7e90
-def _cash(params: Decide):
-    "Spell amounts in the currency of the project."
-    return lambda value: money(value, params.costs.currency)
-
-
 def _money(delta, params: Decide, events: int) -> str:
-    cash = _cash(params)
+    cash = partial(money, currency=params.costs.currency)
     scale = events * params.costs.loss * params.shrink  # what promises have been worth so far
     spread = (
         ""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from .signing import STYLE, escaped, in_words, name_html, widget_library
+from ..core.results import escaped
+from .signing import STYLE, in_words, name_html, widget_library
 from ..loop.labels import read
 from ..loop.project import Project, locked
 from ..loop.queue import ask, classes, column_of, fill_in, refused

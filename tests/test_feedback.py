@@ -1,4 +1,4 @@
-"What readers say: chained, never lost, in the ledger from the next carrying-out on, and on the next page."
+("Readers' comments: chained, never lost, in the ledger from the next " "carrying-out on, and on the next page.")
 
 import json
 

@@ -148,7 +148,7 @@ def test_why_and_where_the_loss_has_risen_is_told_as_in_a_comparison():
     known = {"earlier": month(6, 3000), "reference_rows": lambda: month(5, 3000)}
     worst = look(rows, **known).incidents[0]
     assert worst.severity == "harm" and "port=JFK" in worst.sentence
-    assert "because the same rows turn out otherwise" in worst.sentence
+    assert "from concept drift" in worst.sentence
     assert "The same inputs lead to other outcomes" in worst.sentence
 
 

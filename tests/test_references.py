@@ -71,7 +71,7 @@ def test_a_slow_change_is_seen_from_afar_only_and_asks_once_for_each_thing_seen(
     fixed = next(c for c in answer.columns if c.column == "a")
     assert (
         fixed.verdict == "drifted"
-        and last["the window before"]["a"]
+        and last["the previous window"]["a"]
         < 0.07
         < last["all windows since the last update"]["a"]
         < fixed.effect
@@ -80,12 +80,12 @@ def test_a_slow_change_is_seen_from_afar_only_and_asks_once_for_each_thing_seen(
         f"{2020 + k // 12}-{k % 12 + 1:02d}" for k in range(6, 14)
     ]
     assert (
-        len(told[0]) == 3 and "3 windows as one, against the fixed reference" in last
+        len(told[0]) == 3 and "3 windows pooled, against the fixed reference" in last
     )  # the reference's own windows serve from the first look
     assert not any("month before" in i.title for i in answer.incidents)
     assert monitors[0] == len(answer.columns) + 1  # what is open already spends nothing
     assert monitors[-1] < monitors[0] and asked == [
-        "The features belong together in another way",
+        "The correlation between the features has changed",
         "a drifted",
     ]
     assert any("Distances from other references" in t.caption for t in answer.section().details)

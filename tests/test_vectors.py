@@ -193,5 +193,5 @@ def test_a_project_watches_its_texts_within_its_budget():
         and alarm.carried == ("content:remark",)
     )
     assert [i.title for i in reworded(ruled, (), set(), False)] == [
-        "What is written in remark has changed"
+        "The text of remark has changed"
     ] and not reworded(ruled, (), {"remark"}, False)

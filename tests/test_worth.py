@@ -221,7 +221,7 @@ def test_worth_against_never_adds_up_from_updates_and_covers_every_window(lived)
     assert worth["always"].theirs == worth["always"].windows * 3 and worth["never"].theirs == 0
     assert worth["constant"].money_low > 0  # the price tells something
     assert "retraining on everything" in found.in_words
-    assert found.section().tables[0].columns[2] == "losses saved"
+    assert found.section().tables[0].columns[2] == "loss saved"
 
 
 def test_a_yardstick_that_is_the_champion_is_worth_exactly_nothing(lived):
@@ -269,5 +269,5 @@ def test_a_model_that_a_constant_beats_is_told_first():
             Comparison(against="a", challenger="constant", recipe="constant", overall=gain(low)),
         ),
     )
-    assert "worse than answering always the same" in told(0.05).beaten_by_constant
+    assert "worse than a constant answer" in told(0.05).beaten_by_constant
     assert told(-0.01).beaten_by_constant == ""

@@ -1,4 +1,4 @@
-("Readers' comments: chained, never lost, in the ledger from the next " "carrying-out on, and on the next page.")
+"""Readers' comments: chained, never lost, in the ledger from the next repro on, and on the next page."""
 
 import json
 

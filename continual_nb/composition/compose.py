@@ -232,7 +232,8 @@ def compose(
     queue = _queue(rows, mature_before, params, odd, doubted, labels)
     cards = {"evaluation": _card("evaluation", evaluation), "queue": len(queue)}
     where = (
-        f"{len(evaluation):,} events from {evaluation['window'].iloc[0]} are kept for evaluation"
+        f"{len(evaluation):,} events from {evaluation['window'].iloc[0]} are held out "
+        "for evaluation"
     )
     if refreshed:
         made = _reference(data, monitor, rows, mature_before, iteration)
@@ -251,10 +252,7 @@ def compose(
             made,
         )
     if not training and learned_until is None:
-        reason = (
-            f"{where}; no training set was composed, since this iteration is not to improve "
-            "the model."
-        )
+        reason = f"{where}; no training set was composed, because no update is planned."
         return Composed(
             Composition(
                 answer="evaluation only", reason=reason, sets=(), left_out={}, checks=(), **cards

@@ -97,7 +97,7 @@ class Composition(Result):
                 Table(
                     ("check", "answer", "what was found"),
                     tuple((c.name, c.verdict, c.sentence) for c in self.checks),
-                    "Is the yardstick clean?",
+                    "Leakage checks",
                 )
             )
         if self.left_out:
@@ -118,7 +118,7 @@ class Composition(Result):
             if c.verdict == "fail"
         )
         return Section(
-            "What models learn from",
+            "Training and evaluation data",
             self._lead(),
             (self.plot(),) if rows else (),
             failed,
@@ -134,7 +134,7 @@ class Composition(Result):
             for card in self.sets
             for step in card.steps
         )
-        tables = [Table(heads, steps, "What each step left")] if steps else []
+        tables = [Table(heads, steps, "Rows left by each step")] if steps else []
         if self.failed:
             why = tuple(self.failed.items())
             tables.append(Table(("recipe", "why there is no set"), why, "Recipes without a set"))

@@ -664,7 +664,7 @@ class Ingested(Result):
 
     def section(self) -> Section:
         "Show what came in, and what was wrong with it."
-        label = f"{self.new_labels:,} labels have become known since the last look"
+        label = f"{self.new_labels:,} labels have become known since the last iteration"
         lead = f"{self.new_events:,} new events came in, and {label}."
         if self.maturity.delay_days is None:
             lead += " Too few labels have arrived to tell how long labels take."
@@ -672,7 +672,7 @@ class Ingested(Result):
             lead += (
                 f" {self.maturity.share:.0%} of labels are known "
                 f"{_span(self.maturity.delay_days)} after the event; younger events are not "
-                "judged yet."
+                "evaluated yet."
             )
         rows = tuple(
             (f.column or "rows", f.rule, f"{f.count:,}", f.severity, f.sentence)
@@ -690,7 +690,7 @@ class Ingested(Result):
             else ()
         )
         unchecked = ("Labels that never arrive are not part of the estimate of label delay.",)
-        return Section("What came in", lead, (self.plot(),), tables, unchecked)
+        return Section("New data", lead, (self.plot(),), tables, unchecked)
 
     def plot(self):
         "Draw new events and labels by window of event time."

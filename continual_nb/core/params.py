@@ -301,7 +301,7 @@ class Monitor(Block):
         6, ge=1, description="windows that form the reference when a champion is accepted"
     )
     min_rows: int = Field(
-        30, ge=2, description="rows below which a column, slice or window is not judged"
+        30, ge=2, description="rows below which a column, slice or window is not evaluated"
     )
     tolerance: float = Field(
         0.02, ge=0, description="loss of skill that matters (1 is a perfect model, 0 the base rate)"
@@ -337,7 +337,7 @@ class Costs(Block):
     rollout: float = Field(
         0, ge=0, description="money for putting a new model in place, beside the attempt"
     )
-    review: float = Field(40, ge=0, description="money for one look by a person")
+    review: float = Field(40, ge=0, description="money for one review by a person")
     label: float = Field(0.5, ge=0, description="money for one label that a person is asked for")
     currency: str | None = Field(
         None, description="what pages write before money, as € or CHF; null: nothing"
@@ -610,8 +610,8 @@ class Decide(Block):
         1.0,
         gt=0,
         le=1.5,
-        description="promised gains are multiplied by this; `continual ledger --propose` learns "
-        "it from what became of earlier promises",
+        description="multiplier on estimated gains; `continual ledger --propose` estimates it from "
+        "earlier updates",
     )
     recalibrate: float | None = Field(
         0.5,

@@ -157,19 +157,19 @@ def _wait(turns, at: int, params: Params) -> dict:
         if turn["decision"]["answer"] in ("promoted", "rolled back"):
             break
     if not seen:
-        return {"because": "no later window has been judged yet"}
+        return {"because": "no later window has been evaluated yet"}
     done = seen == horizon or len(turns) > at + horizon
     cash = partial(money, currency=costs.currency)
     after = (
-        f"; a break that came after the decision cost {cash(unseen)} more, which nobody could know"
+        f"; a break after the decision cost {cash(unseen)} more, which was not foreseeable"
         if unseen > 0
         else ""
     )
     return {
         "realised": number(spent),
         "verdict": "wrong" if spent > costs.change else "right" if done else "too early",
-        "because": f"in {seen} later windows the loss that is certain and could be known cost "
-        f"{cash(spent)}; an update costs {cash(costs.change)}{after}",
+        "because": f"in {seen} later window{'s' * (seen != 1)} the proven and foreseeable loss cost {cash(spent)}; "
+        f"an update costs {cash(costs.change)}{after}",
     }
 
 
@@ -377,8 +377,7 @@ def corrections(ledger: tuple[Entry, ...], params: Params) -> tuple[Correction, 
                 key="decide.shrink",
                 now=params.decide.shrink,
                 proposed=proposed,
-                because=f"{n} changes brought {b:.2f} ± {sd:.2f} of what the comparison had "
-                "promised",
+                because=f"{n} changes brought {b:.2f} ± {sd:.2f} of what the comparison had estimated",
             )
         )
     for kind in alerts(ledger, params.decide.horizon):
@@ -401,7 +400,7 @@ def corrections(ledger: tuple[Entry, ...], params: Params) -> tuple[Correction, 
 
 # %% ../../nbs/60_decisions/03_hindsight.ipynb #b0a0a683
 class Hindsight(Result):
-    "What became of earlier decisions."
+    "Earlier decisions in hindsight."
 
     file: ClassVar[str] = "hindsight.json"
     decisions: tuple[Looked, ...]
@@ -418,21 +417,20 @@ class Hindsight(Result):
     def section(self) -> Section:
         "Show every decision with its verdict, the alerts, and what is proposed."
         if not self.decisions:
-            return Section("What became of earlier decisions", "Nothing has been decided yet.")
+            return Section("Earlier decisions in hindsight", "Nothing has been decided yet.")
         said = {
             v: sum(d.verdict == v for d in self.decisions)
             for v in ("right", "wrong", "cannot tell", "too early")
         }
         lead = (
-            f"Of {len(self.decisions)} decisions so far {said['right']} were right in "
-            f"hindsight and {said['wrong']} wrong; {said['cannot tell'] + said['too early']} "
-            "cannot be judged yet."
+            f"Of {len(self.decisions)} decisions so far, {said['right']} were right in "
+            f"hindsight, {said['wrong']} wrong, and {said['cannot tell'] + said['too early']} "
+            "cannot be evaluated yet."
         )
         if self.measured:
             lead += (
-                f" {'One change' if self.measured == 1 else f'{self.measured} changes'} "
-                f"brought {self.slope:.0%} of what was promised (give or take "
-                f"{self.slope_sd:.0%})."
+                f" {'One change' if self.measured == 1 else f'{self.measured} changes'} brought "
+                f"{self.slope:.0%} of the estimated gain (±{self.slope_sd:.0%})."
             )
         if self.harm:
             lead += (
@@ -484,7 +482,7 @@ class Hindsight(Result):
                     tuple(
                         (d.window or "-", d.action, d.verdict, d.because) for d in reversed(judged)
                     ),
-                    "The newest decisions that can be judged",
+                    "The newest decisions that can be evaluated",
                 ),
             )
             if judged
@@ -522,7 +520,7 @@ class Hindsight(Result):
             else ()
         )
         return Section(
-            "What became of earlier decisions",
+            "Earlier decisions in hindsight",
             lead,
             (self.plot(),) if self.measured else (),
             tables,

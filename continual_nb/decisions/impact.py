@@ -92,13 +92,13 @@ class Impact(Result):
     def section(self) -> Section:
         "Say what the updates were worth, and draw it as it grew."
         return Section(
-            "What the updates have been worth",
+            "Value of the updates so far",
             _said(self),
             (self.plot(),) if self.by_window else (),
             (*_against(self), *_table(self)),
             (
-                "Worth is measured on the events kept for evaluation and carried over to all "
-                "events of their windows.",
+                "Worth is measured on the events held out for evaluation and extrapolated to "
+                "all events of their windows.",
             )
             if self.by_window or self.worth
             else (),
@@ -286,7 +286,7 @@ def impact(ledger: tuple[Entry, ...], params: Params) -> Impact:
 # %% ../../nbs/60_decisions/05_impact.ipynb #6c88d6b4
 WORDS = {
     NEVER: "never: the first model, kept as it was",
-    ALWAYS: "always: trained on all of history in every window, no test",
+    ALWAYS: "always: retrained on all of history in every window, without gates",
     CONSTANT: "constant: the same answer for every event",
 }
 
@@ -294,7 +294,7 @@ WORDS = {
 AS_SAID = {
     NEVER: "keeping the first model",
     ALWAYS: "retraining on everything in every window",
-    CONSTANT: "answering always the same",
+    CONSTANT: "a constant answer",
 }
 
 
@@ -311,21 +311,24 @@ def _against(i: Impact) -> tuple[Table, ...]:
         (WORDS[w.name], w.windows, around(w), cash(w.ours), cash(w.theirs), cash(w.net))
         for w in i.worth
     )
-    heads = ("against", "windows", "losses saved", "the loop's work", "its work", "ahead by")
+    heads = (
+        "against",
+        "windows",
+        "loss saved",
+        "cost of the loop",
+        "cost of the alternative",
+        "net",
+    )
     by = [_per_window(w, i.currency) for w in i.worth]
     windows = list(dict.fromkeys(name for part in by for name in part))[-LISTED:]
     cells = tuple((window, *map(lambda part: part.get(window, ""), by)) for window in windows)
-    made = (
-        [Table(heads, rows, "What the loop is worth against answers that cost no thought")]
-        if rows
-        else []
-    )
+    made = [Table(heads, rows, "Worth of the loop against simple alternatives")] if rows else []
     if len(windows) > 1:
         made.append(
             Table(
                 ("window", *(w.name for w in i.worth)),
                 cells,
-                "Losses saved against each, window by window",
+                "Loss saved against each alternative, by window",
             )
         )
     return tuple(made)
@@ -336,11 +339,15 @@ def ahead(i: Impact) -> str:  # a sentence
     cash = partial(money, currency=i.currency)
     said = []
     for w in i.worth:
-        sure = "" if w.net_low > 0 or w.net_high < 0 else ", within the noise"
+        sure = "" if w.net_low > 0 or w.net_high < 0 else ", not proven"
         side = "ahead of" if w.net >= 0 else "behind"
         said.append(f"{cash(abs(w.net))} {side} {AS_SAID[w.name]}{sure}")
     windows = max((w.windows for w in i.worth), default=0)
-    return f"Work included, the loop is {'; '.join(said)} (over {windows} windows)." if said else ""
+    return (
+        (f"After the cost of work, the loop is {'; '.join(said)} (over {windows} windows).")
+        if said
+        else ""
+    )
 
 
 LISTED = 24  # windows in a table
@@ -380,14 +387,14 @@ def _of_updates(i: Impact) -> str:
         "cannot be told from nothing"
     )
     return (
-        f"{count} so far {done} about {_money(abs(i.money))} against having stopped with the "
-        f"first model ({around}), over {len(i.by_window)} "
+        f"{count} so far {done} about {_money(abs(i.money))} against keeping the first "
+        f"model ({around}), over {len(i.by_window)} "
         f"window{'s' if len(i.by_window) > 1 else ''}{_paid(i)}."
     )
 
 # %% ../../nbs/60_decisions/05_impact.ipynb #8f62a7a6
 def _paid(i: Impact) -> str:
-    return f"; trying and reviewing cost {money(i.spent, i.currency)}" if i.spent else ""
+    return f"; attempts and reviews cost {money(i.spent, i.currency)}" if i.spent else ""
 
 
 def _table(i: Impact) -> tuple[Table, ...]:
@@ -396,7 +403,7 @@ def _table(i: Impact) -> tuple[Table, ...]:
     around = lambda u: (
         f"{_money(u.money)} ({_money(u.money_low)} to {_money(u.money_high)})"
         if u.windows
-        else "too young"
+        else "too early"
     )
     per = lambda u: "" if u.gain is None else f"{u.gain:.4f}".replace("-", "\N{MINUS SIGN}")
     rows = tuple(
@@ -408,7 +415,7 @@ def _table(i: Impact) -> tuple[Table, ...]:
             Table(
                 ("iteration", "window", "model", "windows since", "saved per event", "money"),
                 rows,
-                f"Each update against going on without it; together they make {_money(i.money)}",
+                f"Each update against continuing without it; total {_money(i.money)}",
             ),
         )
         if rows

@@ -45,9 +45,8 @@ def _worth(
     pair = next((c for c in pairs if c.challenger == judged), None)
     if recommendation.do == "refresh":
         return (
-            "It saves nobody's money by itself: alarms about what has long been known fall "
-            "silent, and new ones are heard again. It costs a review, "
-            f"{cash(params.costs.review)}."
+            "By itself it saves no money: alarms about known changes stop, and new changes "
+            f"raise alarms again. It costs a review, {cash(params.costs.review)}."
         )
     if recommendation.do == "keep" and proposal.means == "label more":
         return (
@@ -57,7 +56,7 @@ def _worth(
     if recommendation.do == "keep":
         tried = max(evaluation.comparisons, key=lambda c: c.overall.gain or 0, default=None)
         if tried is None or tried.overall.gain is None:
-            return "Nothing changes, so nothing is gained or spent beyond the review."
+            return "Nothing changes: no gain, and no cost beyond the review."
         best = f"The best model that was tried would save {_money(tried.overall, params, events)}"
         if tried.overall.gain <= 0:
             return "Nothing changes; no model that was tried would save anything."
@@ -131,7 +130,9 @@ def _verdict(
         "refresh": "refreshed",
         "keep": "kept",
     }[recommendation.do]
-    approver = "automatically, within the written mandate" if decision.automatic else f"by {who}"
+    approver = (
+        "automatically, under the auto-approval policy" if decision.automatic else f"by {who}"
+    )
     return (done, f"Approved {approver}: {_lower(what)}", "")
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #b8cf6a06
@@ -152,7 +153,7 @@ def may_not_sign(
         return (
             ""
             if (decision.by, decision.verdict) == (allowed.by, allowed.verdict)
-            else "the mandate that held when the iteration was opened does not cover it"
+            else "the auto-approval policy in force when the iteration was opened does not cover it"
         )
     if params.names and decision.by not in params.names:
         return f"{decision.by or 'nobody'} is not one of the approvers ({', '.join(params.names)})"

@@ -20,7 +20,7 @@ from ..policy.result import Proposal
 # %% ../../nbs/60_decisions/02_recommend.ipynb #bde98a1f
 KEEP = {
     "none": "Keep the present model.",
-    "look": "Keep the present model, and have a person look at what was found.",
+    "look": "Keep the present model, and have a person inspect the findings.",
     "mend the data": "Keep the present model, and mend the data first.",
     "first model": "Keep the present model.",
     "retrain": "Keep the present model: an update was tried, and no new model is proven to be "
@@ -89,11 +89,12 @@ def recommend(
             "one is better.",
         )
     if evaluation.answer == "promote" and evaluation.candidate:
-        place = "in the place of the present one" if champion else "in place as the first one"
         return Recommendation(
             do="promote",
             model=evaluation.placed,
-            sentence=f"Put {name(evaluation.placed)} {place}.",
+            sentence=f"Replace the present model with {name(evaluation.placed)}."
+            if champion
+            else f"Put a first model into production: {name(evaluation.placed)}.",
         )
     if proposal.means == "refresh reference" and champion in evaluation.profiles:
         return Recommendation(
@@ -104,7 +105,9 @@ def recommend(
         )
     if champion is None:
         return Recommendation(
-            do="keep", model=None, sentence="Go on without a model: none can be put in place yet."
+            do="keep",
+            model=None,
+            sentence="Continue without a model: none can be put into production yet.",
         )
     return Recommendation(
         do="keep", model=champion, sentence=KEEP.get(proposal.means, KEEP["none"])
@@ -130,12 +133,15 @@ def automatic(
     }[advice.do]
     allowed = written and (advice.do == "keep" or trusted is None or advice.do in trusted)
     within = (
-        "within its mandate in params.yaml"
+        "within the auto-approval policy of params.yaml"
         if allowed
-        else "outside its mandate in params.yaml, left to a person"
+        else "outside the auto-approval policy of params.yaml; left to a person"
     )
     if written and not allowed:
-        within = "within its written mandate, but not earned or drawn for people; left to a person"
+        within = (
+            "within the auto-approval policy, but not earned yet or drawn for review; left "
+            "to a person"
+        )
     return Decision(
         verdict="approve" if allowed else "defer",
         by=AUTOMATIC,

@@ -142,7 +142,7 @@ def _share(name: str, good: int, of: int, said: str) -> Link:
     return Link(
         name=name,
         value=number((1 + good) / (2 + of)),
-        because=said.format(good=good, of=of, bad=of - good) if of else "nothing to judge yet",
+        because=said.format(good=good, of=of, bad=of - good) if of else "no evidence yet",
     )
 
 # %% ../../nbs/60_decisions/04_trust.ipynb #bb8a0967
@@ -195,26 +195,23 @@ def links(ledger: tuple[Entry, ...], params: Params) -> tuple[Link, ...]:
             "{bad} of {of} times waiting cost more than an update",
         ),
         _share(
-            "harm raises an alert",
+            "harm is detected",
             harm - silent,
             harm,
             "{bad} of {of} windows in which the model certainly did harm raised no alert",
         ),
         _share(
-            "alerts are worth a look",
-            right,
-            judged,
-            "{bad} of {of} alerts were not followed by harm",
+            "alerts are useful", right, judged, "{bad} of {of} alerts were not followed by harm"
         ),
         _share(
-            "people look before they sign",
+            "people read before they sign",
             people - unseen,
             people,
             "{bad} of {of} signatures were given without looking (no page, under a minute, or "
             "the same words again)",
         ),
         _share(
-            "the model is measured",
+            "performance is measured",
             sum(t["seen"].get("excess") is not None for t in recent),
             len(recent),
             "in {bad} of the last {of} iterations the model's quality was not known",
@@ -246,10 +243,10 @@ class Trust(Result):
 
     def section(self) -> Section:
         "Show the score over iterations, its links, and what has been earned."
-        asks = "How far can this be trusted?"
+        asks = "Track record"
         if not self.decisions:
             return Section(asks, "Nothing has been decided yet, so there is no record to trust.")
-        count = f"{self.judged} of {self.decisions} decisions have been judged"
+        count = f"{self.judged} of {self.decisions} decisions have been evaluated"
         if self.score is None:
             told = f"Too early to say: {count}, and a score needs {FEWEST}."
             return Section(asks, told, tables=self._tables())
@@ -268,10 +265,7 @@ class Trust(Result):
             else ""
         )
         return Section(
-            "How far can this be trusted?",
-            lead,
-            (self.plot(),) if len(self.history) > 1 else (),
-            self._tables(),
+            "Track record", lead, (self.plot(),) if len(self.history) > 1 else (), self._tables()
         )
 
     def _tables(self) -> tuple[Table, ...]:
@@ -282,12 +276,12 @@ class Trust(Result):
             Table(
                 ("link", "holds", "because"),
                 chain,
-                "The chain: one broken link pulls the score down",
+                "Components of the score; the weakest limits it",
             ),
             Table(
                 ("kind of action", "level", "record", "clean decisions until automatic"),
                 earned,
-                f"What has been earned; the mandate in force is the {self.mandate} one",
+                f"Permissions earned so far; in force are the {self.mandate} ones",
             ),
         )
 

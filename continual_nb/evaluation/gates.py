@@ -64,7 +64,8 @@ def enough_rows(
     "Ask for a minimum of labelled rows."
     verdict = "pass" if rows >= settings.min_rows else "not enough data"
     reason = (
-        f"{rows:,} labelled events were kept for the decision; {settings.min_rows:,} are asked for."
+        f"{rows:,} labelled events were held out for the decision; "
+        f"{settings.min_rows:,} are required."
     )
     return GateResult(name="enough events", verdict=verdict, reason=reason)
 
@@ -89,25 +90,25 @@ def better_than_base_rate(
     gains = baseline_losses(data, label, constant) - losses(data, label, challenger)
     delta = difference("all", gains, days(rows), confidence)
     around = (
-        "against always answering the base rate it was trained on it saves a loss per "
-        f"event of {spell_gain(delta)}."
+        "compared with always predicting the base rate of its training data, it saves "
+        f"a loss per event of {spell_gain(delta)}."
     )
     if delta.low > 0:
         return GateResult(
             name=name,
             verdict="pass",
-            reason=f"It knows more than the base rate: {around}",
+            reason=f"It is better than the base rate: {around}",
             needed=needed,
         )
     if delta.high <= 0:
         return GateResult(
             name=name,
             verdict="fail",
-            reason=f"It knows less than the base rate: {around}",
+            reason=f"It is worse than the base rate: {around}",
             needed=needed,
             advises=not needed,
         )
-    reason = f"It cannot be told from the base rate: {around}"
+    reason = f"No difference from the base rate is proven: {around}"
     return GateResult(name=name, verdict="not enough data", reason=reason, needed=needed)
 
 # %% ../../nbs/50_evaluation/02_gates.ipynb #00ab45b6
@@ -123,7 +124,7 @@ def better_than_champion(
             name=name, verdict="not enough data", reason=f"{delta.rows} events show no spread."
         )
     around = f"loss saved per event {spell_gain(delta)}"
-    worth = f" (asked for: more than {spell(needed)})" if needed else ""
+    worth = f" (required: more than {spell(needed)})" if needed else ""
     if delta.low > needed:
         return GateResult(name=name, verdict="pass", reason=f"It is better: {around}{worth}.")
     if delta.high <= needed:
@@ -132,10 +133,11 @@ def better_than_champion(
         return GateResult(name=name, verdict="fail", reason=f"{found}: {around}{worth}.")
     if delta.gain <= 0 and delta.detectable <= matters:
         reason = (
-            f"A saving of {spell(delta.detectable)} would have been seen, and none was: {around}."
+            f"A saving of {spell(delta.detectable)} would have been detected, and none was: "
+            f"{around}."
         )
         return GateResult(name=name, verdict="fail", reason=reason)
-    sharp = f"these events can show a saving of {spell(delta.detectable)} or more"
+    sharp = f"the smallest saving that these events can show is {spell(delta.detectable)}"
     reason = f"Not proven: {around}{worth}; {sharp}."
     return GateResult(name=name, verdict="not enough data", reason=reason)
 
@@ -172,10 +174,13 @@ def no_group_harmed(
     small = [part.name for part in comparison.slices if not enough(part)]
     if not small and not seen:
         return GateResult(
-            name=name, verdict="pass", reason="No groups are watched (data.slices is empty)."
+            name=name, verdict="pass", reason="No groups are monitored (data.slices is empty)."
         )
     if not seen:
-        reason = f"Every group is too small to be judged ({listed(small)}); this blocks nothing."
+        reason = (
+            f"Every group is too small to evaluate separately ({listed(small)}); this "
+            "blocks nothing."
+        )
         return GateResult(name=name, verdict="not enough data", reason=reason, needed=False)
     harmed = _holm(seen, tolerance, 1 - settings.confidence)
     if harmed:

@@ -29,14 +29,14 @@ TRANSFER = {
     "forgetting": "forgetting: best earlier skill minus that of the last model",
 }  # measure -> words
 PLAIN = {
-    ("enough events", "pass"): "there are enough events to judge",
-    ("enough events", "not enough data"): "there are too few events to judge",
-    ("better than a constant answer", "pass"): "it is better than always giving the same answer",
-    ("better than a constant answer", "fail"): "it is worse than always giving the same answer",
+    ("enough events", "pass"): "there are enough events for a comparison",
+    ("enough events", "not enough data"): "there are too few events for a comparison",
+    ("better than a constant answer", "pass"): "it is better than a constant answer",
+    ("better than a constant answer", "fail"): "it is worse than a constant answer",
     (
         "better than a constant answer",
         "not enough data",
-    ): "it cannot be told from always giving the same answer, which blocks a first model only",
+    ): "it is not proven to be better than a constant answer, which blocks a first model only",
     ("better than the champion", "pass"): "it is proven to be better than the present model",
     ("better than the champion", "fail"): "it is not better than the present model",
     (
@@ -44,7 +44,7 @@ PLAIN = {
         "not enough data",
     ): "it is not proven to be better than the present model",
     ("no group harmed", "fail"): "a group of events is proven to be served worse",
-    ("no group harmed", "not enough data"): "every group is too small to be judged by itself",
+    ("no group harmed", "not enough data"): "every group is too small to evaluate separately",
 }  # (gate, verdict) -> words for people
 
 # %% ../../nbs/50_evaluation/03_result.ipynb #a638920f
@@ -130,7 +130,7 @@ class Evaluation(Result):
         if not any(gate.advises and gate.verdict == "fail" for gate in gates):
             return ""
         return (
-            "To stop predicting is on the menu: always giving the same answer is proven to be better "
+            "Stopping predictions is an option: a constant answer is proven to be better "
             "than the best new model."
         )
 
@@ -148,7 +148,7 @@ class Evaluation(Result):
         if self.answer == "promote":
             than = f" makes {_share(self, best)} than the present one {unseen}, and" if best else ""
             new = f"The best of {len(self.gates)} new models" if several else "The new model"
-            return f"{new}{than} passed every test that an update needs."
+            return f"{new}{than} passed every test."
         new = f"the closest of {len(self.gates)} new models" if several else "one new model"
         return f"{new.capitalize()}, tried {unseen}, did not pass: {_short_of(self)}."
 
@@ -159,9 +159,9 @@ def _beaten(evaluation: Evaluation) -> str:
     if not found or found[0].low is None or found[0].low <= 0:
         return ""
     return (
-        f"The model in production is worse than answering always the same: on {found[0].rows:,} "
-        f"events of {evaluation.window} it loses {found[0].gain:.4f} more per event (at least "
-        f"{found[0].low:.4f})."
+        f"The model in production is worse than a constant answer: on {found[0].rows:,} "
+        f"events of {evaluation.window} its loss is {found[0].gain:.4f} higher per "
+        f"event (at least {found[0].low:.4f})."
     )
 
 
@@ -178,7 +178,7 @@ def _share(evaluation: Evaluation, best: Comparison) -> str:
         return "less error"
     share = lambda value: f"{value / errors[0]:.1%}"
     return (
-        f"{share(best.overall.gain)} less error (between {share(best.overall.low)} and "
+        f"{share(best.overall.gain)} lower error (between {share(best.overall.low)} and "
         f"{share(best.overall.high)})"
     )
 
@@ -238,11 +238,7 @@ def _tables(evaluation: Evaluation) -> tuple[tuple[Table, ...], tuple[Table, ...
         for gate in chosen
     )
     shown = (
-        (
-            Table(
-                ("test", "answer", "in words"), rows, "The tests that the best new model was put to"
-            ),
-        )
+        (Table(("test", "answer", "in words"), rows, "Tests of the best new model"),)
         if rows
         else ()
     )
@@ -318,5 +314,5 @@ def _score_table(evaluation: Evaluation) -> Table:
         gain = spell_gain(part.overall) if part else ""
         cells.append((role, score.model[:12], loss, spell(m.skill), gain))
     name = LOSS[evaluation.task]
-    heads = ("model", "hash", name, "skill", "saved against the champion")
+    heads = ("model", "hash", name, "skill", "loss saved against the champion")
     return Table(heads, tuple(cells), "All models on the same events, with their hashes")

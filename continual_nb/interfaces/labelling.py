@@ -278,8 +278,8 @@ def _begin(desk: Labelling) -> None:
         desk.known = classes(desk.project)
         if frame.empty:
             desk.problem = (
-                f"Iteration {desk.iteration} asks nothing: every event has its label, "
-                "or is too young for one. There is nothing to do."
+                f"Iteration {desk.iteration} asks nothing: every event has its label, or is too "
+                "young for one. There is nothing to do."
             )
         elif desk.data.task == "classification" and not desk.known:
             desk.problem = (

@@ -449,8 +449,8 @@ def find_delay(source: Source) -> None:
         odd = int((late < 0).sum())
         source.tell(
             "delay",
-            f"labels are known {_days(late.median())} after the event in the middle, "
-            f"{_days(late.quantile(0.9))} for nine of ten ({data['label_time']})"
+            f"median label delay {_days(late.median())}, 90th percentile "
+            f"{_days(late.quantile(0.9))} ({data['label_time']})"
             + (f"; {odd:,} say before the event and count from the event" if odd else ""),
             "--label-time",
         )
@@ -488,8 +488,8 @@ def find_answers(source: Source, answered_by: str | None, root: Path) -> None:
         }
         source.tell(
             "champion",
-            f"{answered_by.partition('@')[0]} is asked for each delivery; its answers are kept "
-            "with the events",
+            f"{answered_by.partition('@')[0]} is asked for each delivery; its answers are "
+            "kept with the events",
             "--champion",
         )
     elif data.get("prediction") or data.get("score"):
@@ -608,8 +608,8 @@ def find_windows(
     if len(strays) and not start:
         source.tell(
             "strays",
-            f"{int(strays.sum()):,} rows in {_some(list(strays.index), 3)} are too few to begin "
-            "with",
+            f"{int(strays.sum()):,} rows in {_some(list(strays.index), 3)} are too few for "
+            "a first window",
             "--start",
         )
     return {

@@ -57,14 +57,14 @@ class Certificate(Result):
         table = Table(
             (
                 "column",
-                "smallest change that one window shows",
-                "windows differ, in units of chance",
+                "smallest change detectable in one window",
+                "variation between windows, relative to sampling error",
             ),
             tuple(
                 (c.column, spell(c), f"{c.wobble:.1f}")
                 for c in sorted(self.columns, key=lambda c: -(c.distance or 9))
             ),
-            "What would be caught",
+            "What would be detected",
         )
         drawn = caught(self.columns)
         return Section("Certificate", self.sentence, (drawn,) if drawn else (), (table,))
@@ -208,7 +208,7 @@ def certificate(
 
 # %% ../../nbs/10_monitoring/44_certificate.ipynb #1c8f48ff
 def caught(columns: tuple[Caught, ...], most: int = 25) -> Picture | None:
-    "Draw the smallest change that one window shows, by column."
+    "Draw the smallest change detectable in one window, by column."
     drawn = sorted((c for c in columns if c.distance is not None), key=lambda c: c.distance)[-most:]
     if not drawn:
         return None
@@ -220,7 +220,7 @@ def caught(columns: tuple[Caught, ...], most: int = 25) -> Picture | None:
     ax.set(xlabel="smallest distance that one window shows with chance .8 (.1 is a PSI of .08)")
     return picture(
         figure,
-        "Smallest change that one window shows: "
+        "Smallest change detectable in one window: "
         + "; ".join(f"{c.column} {c.distance:.2f}" for c in reversed(drawn))
         + ".",
     )

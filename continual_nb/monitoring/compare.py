@@ -240,7 +240,7 @@ class Comparison(Result):
         if self.outliers is not None and self.outliers.top:
             details.append(
                 Table(
-                    ("row", "share of good rows as unusual", "what is unusual"),
+                    ("row", "share of reference rows as unusual", "what is unusual"),
                     tuple(
                         (u.event, f"{u.p_value:.2g}", " with ".join(u.columns))
                         for u in self.outliers.top
@@ -317,7 +317,7 @@ class Comparison(Result):
             )
         count = len(self.incidents)
         said.append(
-            "Nothing asks for a look."
+            "No finding requires action."
             if not count
             else f"{count} incident{'s' if count > 1 else ''}."
         )
@@ -1160,7 +1160,7 @@ class _Spelled:
         return next((v.columns for v in self.m.vectors_ if v.column == content.column), ())
 
     def _written(self, v: VectorDrift) -> Incident:
-        what = "What is written in" if v.kind == "text" else "The embedding"
+        what = "The text of" if v.kind == "text" else "The embedding"
         words = f" Words that came (+) or went (-): {', '.join(v.words)}." if v.words else ""
         return Incident(
             kind="features",
@@ -1292,9 +1292,9 @@ class _Whole:
             title = (
                 "The predictions drifted"
                 if said
-                else f"{listed(together.pair)} belong together in another way"
+                else f"The correlation between {listed(together.pair)} has changed"
                 if together.pair
-                else "The columns belong together in another way"
+                else "The correlation between the columns has changed"
             )
         told = [f"{c.column} ({c.said})" for c in (features[:3] + target + said)]
         text = ("; ".join(told) + "." if told else "") + (
@@ -1317,7 +1317,7 @@ class _Whole:
                 *look, {n: k for n, k in self._kinds().items() if n in look[1]}
             )
             names = [n for n, _ in told_apart.attribution[:3]]
-            text += f" A classifier tells the sides apart (AUC {told_apart.auc:.2f})" + (
+            text += f" A domain classifier separates the two samples (AUC {told_apart.auc:.2f})" + (
                 f", mostly by {listed(names)}." if names else "."
             )
         text += f" {self._lawful(cause)}"

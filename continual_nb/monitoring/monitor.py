@@ -112,7 +112,7 @@ def caveats(
         return ["Drift: there is no reference yet."]
     said = []
     for answer, why in (
-        ("inconclusive", "too few rows, or windows that differ too much, to tell"),
+        ("inconclusive", "inconclusive: too few rows, or too much variation between windows"),
         ("not testable", "nothing to compare"),
     ):
         names = [c.column for c in columns if c.verdict == answer]
@@ -120,9 +120,9 @@ def caveats(
             said.append(f"{listed(names)}: {why}.")
     if len(reference.windows) < CHUNKS:
         said.append(
-            f"How much ordinary windows differ: the reference has {len(reference.windows)}, and "
-            f"{CHUNKS} would be needed to know. "
-            "Until then a change may be reported that is ordinary."
+            "Variation between ordinary windows: the reference has "
+            f"{len(reference.windows)} windows, and {CHUNKS} are needed to estimate it. "
+            "Until then, ordinary variation may be reported as drift."
         )
     read = {v.column for v in reference.vectors}
     if set(data.text) - read:
@@ -230,7 +230,7 @@ def reworded(
                 name.startswith(v.column.rstrip("*")) for name in told if v.column.endswith("*")
             )
         ):
-            what = "What is written in" if v.kind == "text" else "The embedding"
+            what = "The text of" if v.kind == "text" else "The embedding"
             made.append(
                 Incident(
                     kind="features",
@@ -260,13 +260,13 @@ def apart(
         return []
     what = listed(together.pair) if together.pair else "The features"
     by = (
-        " A classifier tells the sides apart mostly by "
+        " A domain classifier separates the two samples, mostly by "
         f"{listed([n for n, _ in together.attribution[:3]])}."
         if together.attribution
         else ""
     )
     sentence = (
-        "No single column has changed, but together they have. "
+        "No single column has changed, but their joint distribution has. "
         f"{together.note + '.' if together.note else ''}{by}"
     ).strip()
     columns = together.pair or tuple(n for n, _ in together.attribution[:3])
@@ -274,7 +274,7 @@ def apart(
         Incident(
             kind="features",
             severity="note" if harmless else "look",
-            title=f"{what} belong together in another way",
+            title=f"The correlation between {what} has changed",
             columns=columns,
             sentence=sentence,
             cause="dependence",
@@ -291,11 +291,7 @@ def _worth(
         return None, None, (), ["Performance: no model is in production yet."]
     n, labelled = int(counted.sum()), int(rows["label"].notna().sum())
     if not n:
-        young = (
-            f"none of the {labelled:,} labels is old enough to count"
-            if labelled
-            else "no label has arrived"
-        )
+        young = f"none of the {labelled:,} labels is mature" if labelled else "no label has arrived"
         return None, None, (), [f"Performance: {young}."]
     kept, predictions = rows[counted], said.take(counted.to_numpy())
     performance = measure(data, kept, predictions)
@@ -320,7 +316,7 @@ def _worth(
         unseen.append(f"Loss of skill: {why}.")
     if performance.skill is not None and n < len(rows):
         unseen.append(
-            f"Performance: {len(rows) - n:,} of {len(rows):,} events have no label that counts yet."
+            f"Performance: {len(rows) - n:,} of {len(rows):,} events have no mature label yet."
         )
     return performance, lost, slices, unseen
 

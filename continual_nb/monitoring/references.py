@@ -87,7 +87,7 @@ def views(
     names = [*reference.windows, *(b["window"] for b in before)]
     made = []
     for name, last in (
-        ("the window before", 1),
+        ("the previous window", 1),
         (f"the {TOGETHER} windows before", TOGETHER),
         (f"the {CHUNKS} windows before", CHUNKS),
     ):
@@ -113,7 +113,7 @@ def views(
         several = [n + s[-(TOGETHER - 1) :].sum(axis=0) for n, s in zip(now, since)]
         made.append(
             View(
-                name=f"{TOGETHER} windows as one, against the fixed reference",
+                name=f"{TOGETHER} windows pooled, against the fixed reference",
                 reference=reference.windows,
                 current=(*names[-(TOGETHER - 1) :], *held.windows),
                 columns=_against(profiles, fixed, several, monitor),
@@ -147,7 +147,7 @@ def side_by_side(
         Table(
             ("column", "fixed reference", *(v.name for v in found)),
             rows,
-            "Distances from other references and in other sizes; only the fixed reference rings "
-            "an alarm, since the budget of false alarms is for it alone",
+            "Distances from other references and over longer windows; only the fixed "
+            "reference raises alarms, because the false-alarm budget covers it alone",
         ),
     )

@@ -92,7 +92,7 @@ class Monitoring(Result):
         )
         shown, folded = tables(self), details(self)
         return Section(
-            "What has changed",
+            "Drift and performance",
             summary(self),
             tuple(p for p in drawn if p),
             shown,
@@ -108,10 +108,7 @@ def summary(m: "Monitoring") -> str:
     if m.answer == "no data":
         return f"No events arrived for {m.window}."
     said = [i.sentence for i in m.incidents if i.severity == "harm"][:1]
-    said.append(
-        f"{m.window} brought {m.rows:,} events; {m.mature:,} of them have labels old enough to "
-        "count."
-    )
+    said.append(f"{m.window} brought {m.rows:,} events; {m.mature:,} of them have mature labels.")
     if m.answer == "no reference":
         said.append("There is no reference yet: nothing can have drifted.")
     else:
@@ -122,8 +119,8 @@ def summary(m: "Monitoring") -> str:
         words = {
             "drifted": "changed",
             "stable": "did not",
-            "inconclusive": "cannot be judged",
-            "not testable": "hold nothing to compare",
+            "inconclusive": "are inconclusive",
+            "not testable": "could not be compared",
         }
         parts = [
             f"{n or 'none'} {words[v]}"
@@ -133,8 +130,7 @@ def summary(m: "Monitoring") -> str:
         said.append(f"Of {len(m.columns)} columns {listed(parts, 9)}." if m.columns else "")
         said.append(together(m.joint))
         said += [
-            f"{'What is written in' if v.kind == 'text' else 'The embedding'} {v.column} has "
-            "changed."
+            f"{'The text of' if v.kind == 'text' else 'The embedding'} {v.column} has changed."
             for v in m.contents
             if v.verdict == "drifted"
         ]
@@ -149,9 +145,9 @@ def together(joint: Joint | None) -> str:
     if joint is None or joint.verdict == "not testable":
         return ""
     words = {
-        "drifted": "Taken together they have changed.",
-        "stable": "Taken together they are as they were.",
-        "inconclusive": "Whether they still belong together as they did cannot be judged.",
+        "drifted": "Tested jointly, they have changed.",
+        "stable": "Tested jointly, they have not changed.",
+        "inconclusive": "The joint test is inconclusive.",
     }
     return words[joint.verdict]
 
@@ -165,17 +161,15 @@ def worth(m: "Monitoring") -> list[str]:
         low, high = sorted((abs(m.excess_low), abs(m.excess_high)))
         where = "above" if m.excess > 0 else "below"
         return [
-            f"The model's error is {share(m.excess)} {where} what it was accepted with (between "
-            f"{share(low)} and {share(high)})."
+            f"The model's error is {share(m.excess)} {where} than at acceptance "
+            f"({share(low)} to {share(high)})."
         ]
-    return [
-        "Whether the model errs more than when it was accepted cannot be told from this window."
-    ]
+    return ["This window does not show whether the model's error has changed since acceptance."]
 
 # %% ../../nbs/10_monitoring/42_result.ipynb #ed9cd933
 def tables(m: "Monitoring") -> tuple[Table, ...]:
     "The table of incidents; where there is none, no table."
-    words = {"harm": "does harm", "look": "look at it", "note": "to note"}
+    words = {"harm": "harmful", "look": "to inspect", "note": "to note"}
     rows = tuple((words[i.severity], i.title, i.sentence, i.action) for i in m.incidents)
     return (
         (Table(("", "incident", "what happened", "what to do"), rows, "Incidents, worst first"),)
@@ -201,25 +195,24 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
     kept = ()
     if m.alarm is not None:
         kept += (
-            ("false alarms a year that are accepted", f"{m.alarm.budget:g}"),
-            ("monitors that share them", f"{m.alarm.monitors:,}"),
+            ("accepted false alarms per year", f"{m.alarm.budget:g}"),
+            ("monitors that share the budget", f"{m.alarm.monitors:,}"),
             (
-                "evidence of change, in parts of what rings",
+                "evidence of change, as a share of the alarm threshold",
                 in_parts(m.alarm.evidence / m.alarm.threshold),
             ),
-            ("what rang", listed(m.alarm.carried) if m.alarm.carried else "nothing"),
+            ("alarms", listed(m.alarm.carried) if m.alarm.carried else "nothing"),
         )
     if m.estimate is not None:
         kept += (
-            ("loss if the probabilities still mean what they meant", f"{m.estimate.as_before:.3f}"),
+            ("estimated loss if the model is still calibrated", f"{m.estimate.as_before:.3f}"),
             (
-                "loss if only the shares of the outcomes have changed",
+                "estimated loss if only the shares of the outcomes have changed",
                 f"{m.estimate.new_shares:.3f}",
             ),
             (
-                "what this is worth",
-                "an estimate without labels; it would not notice that the same events now turn "
-                "out otherwise",
+                "what the estimates miss",
+                "concept drift: the same inputs leading to different outcomes",
             ),
         )
     odd, told = m.outliers, ()
@@ -227,15 +220,11 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
         told = tuple((u.event, f"{u.p_value:.2g}", " with ".join(u.columns)) for u in odd.top)
     made = (
         Table(
-            ("event", "share of good rows as unusual", "what is unusual"),
+            ("event", "share of reference rows as unusual", "what is unusual"),
             told,
             odd.sentence if odd else "",
         ),
-        Table(
-            ("what", "value"),
-            kept,
-            "Budget of false alarms, and the loss without waiting for labels",
-        ),
+        Table(("what", "value"), kept, "False-alarm budget, and the loss estimated without labels"),
         Table(
             ("severity", "finding"),
             tuple((f.severity, f.sentence) for f in m.findings),
@@ -247,14 +236,15 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
                 (v.column, v.verdict, "" if v.effect is None else f"{v.effect:.2f}", v.note)
                 for v in m.contents
             ),
-            "What is written in texts, and what embeddings say",
+            "Texts and embeddings",
         ),
         Table(
             ("column", "role", "answer", "change", "distance from the reference", "what moved"),
             tuple((c.column, c.role, c.verdict, c.size, around(c), what(c)) for c in columns),
             f"All {len(m.columns)} columns against the reference"
             + (
-                ": the answers allow for chance only, as the reference has few windows"
+                ": the verdicts allow for sampling error only, because the reference has few "
+                "windows"
                 if chance
                 else ""
             ),

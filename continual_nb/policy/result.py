@@ -27,13 +27,13 @@ Means = Literal[
 ]
 TRAINS = ("first model", "retrain")  # means that train new models
 ADVICE = {
-    "none": "go on as it is",
-    "look": "have a person look",
+    "none": "continue with the present model",
+    "look": "have a person inspect the findings",
     "mend the data": "mend the data before anything else",
     "first model": "train a first model",
-    "label more": "ask people for labels that would tell whether the model has become worse",
+    "label more": "request labels that show whether the model has become worse",
     "refresh reference": "measure drift against newer windows, with the model as it is",
-    "recalibrate": "correct the present model's answers, without training it again",
+    "recalibrate": "recalibrate the present model, without retraining it",
     "retrain": "try to improve the model",
     "earlier champion": "return to an earlier model",
 }  # means -> words for people
@@ -113,7 +113,7 @@ class Proposal(Result):
 
     def section(self) -> Section:
         "Show the action, its cause, and what was considered."
-        lead = f"The policy advises to {ADVICE.get(self.means, self.means)}. {self.cause}"
+        lead = f"Recommended: {ADVICE.get(self.means, self.means)}. {self.cause}"
         lead += self._elsewhere()
         if self.steered_by:
             lead = (
@@ -133,7 +133,7 @@ class Proposal(Result):
             *(rests_on(self.costs) if self.costs else ()),
         )
         return Section(
-            "What is advised",
+            "Recommended action",
             lead,
             (self.plot(),) if self.debt or self.cost else (),
             self._menu(),
@@ -148,9 +148,11 @@ class Proposal(Result):
         if not self.at_prices or self.steered_by:
             return ""
         if not others:
-            return " It would be the same if work cost half or twice as much."
-        said = " and ".join(f"if work cost {word} as much, to {ADVICE[to]}" for word, to in others)
-        return f" The prices decide: it would advise, {said}."
+            return " The recommendation would be the same if work cost half or twice as much."
+        said = " and ".join(
+            f"if work cost {word} as much, it would be to {ADVICE[to]}" for word, to in others
+        )
+        return f" It depends on the cost of work: {said}."
 
     def _unit(self) -> str:
         return f" ({self.costs.currency})" if self.costs and self.costs.currency else ""
@@ -177,14 +179,14 @@ class Proposal(Result):
         wait = (
             ""
             if self.waiting is None
-            else f"; waiting one more window is worth about {cash(self.waiting)} against "
-            "deciding now"
+            else "; waiting one more window instead of deciding now is worth about "
+            f"{cash(self.waiting)}"
         )
         return (
             Table(
-                ("what could be done", "is it enough, and why?", "expected gain", "cost"),
+                ("option", "sufficient, and why?", "expected gain", "cost"),
                 rows,
-                f"The choices, cheapest first, in money over the horizon{wait}",
+                f"Options, cheapest first, in money over the horizon{wait}",
             ),
         )
 
@@ -200,7 +202,7 @@ class Proposal(Result):
             color=ORANGE,
             label="lost in this window",
         )
-        ax.axvline(self.cost, color=BLUE, lw=2, label="what acting would cost")
+        ax.axvline(self.cost, color=BLUE, lw=2, label="cost of acting")
         ax.set_xlim(0, top * 1.15)
         ax.set_yticks([])
         ax.set_xlabel(f"money since the last update{self._unit()}")

@@ -184,7 +184,8 @@ class ScheduleDue(_Kind):
 
     def explain(self, e: Evidence) -> str:
         "Name the count."
-        return f"{int(e.since[0])} windows have passed since the last update or attempt"
+        n = int(e.since[0])
+        return f"{n} window{'s have' if n != 1 else ' has'} passed since the last update or attempt"
 
 # %% ../../nbs/20_policy/01_triggers.ipynb #af988348
 @built_in("trigger", "amount")

@@ -97,17 +97,17 @@ class Voices(Result):
         "Show what is new, and fold what earlier reports have shown."
         told = tuple(_line(entry) for entry in self.new)
         old = tuple(_line(entry) for entry in self.entries if entry["iteration"] != self.number)
-        heads = ("who", "about iteration", "on", "what they said")
+        heads = ("who", "about iteration", "on", "comment")
         lead = (
-            "Nobody has said anything about the reports since the last one."
+            "There are no comments since the last report."
             if not told
             else f"{len(told)} new {'word' if len(told) == 1 else 'words'} from readers since "
             "the last report."
         )
-        lead += "" if told else " Every reader can: continual feedback --by NAME --text TEXT."
+        lead += "" if told else " To comment: continual feedback --by NAME --text TEXT."
         shown = (Table(heads, told, "New since the last report"),) if told else ()
         return Section(
-            "What readers say",
+            "Readers' comments",
             lead,
             tables=shown,
             details=(Table(heads, old, f"{len(old)} earlier"),) if old else (),

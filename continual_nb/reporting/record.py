@@ -227,7 +227,7 @@ class Provenance(Result):
         shown = tuple(table for table in tables if table.rows)
         return Section(
             "Provenance",
-            f"{before}{model} is in production. Whoever has these files can make this page again.",
+            f"{before}{model} is in production. The page can be reproduced from these files.",
             details=shown,
         )
 
@@ -460,7 +460,7 @@ def _worse_than_constant(parts: dict[str, Result]) -> str:
 
 # %% ../../nbs/80_reporting/02_record.ipynb #fa6a6c00
 DO = {
-    "promote": "replace the model by a better one",
+    "promote": "replace the model with a better one",
     "rollback": "return to an earlier model",
     "refresh": "measure drift against newer windows",
     "keep": "keep the model as it is",
@@ -653,11 +653,10 @@ def _alerts(monitoring: Result) -> dict[str, int]:
 def _numbers(params: Params, monitoring: Result) -> tuple[tuple[str, str, str], ...]:
     "The numbers that a reader looks for first: (label, value, note)."
     score, alerts = monitoring.performance, _alerts(monitoring)
-    words = {"harm": "does harm", "look": "wants a look", "note": "to note"}
-    fired = ", ".join(f"{count} {words[kind]}" for kind, count in alerts.items() if count)
-    numbers = [
-        ("Events", f"{monitoring.rows:,}", f"{monitoring.mature:,} with a label that counts")
-    ]
+    words = {"harm": "harmful", "look": "to inspect", "note": "to note"}
+    kinds = {words[kind]: count for kind, count in alerts.items() if count}
+    fired = ", ".join(kinds if len(kinds) == 1 else (f"{n} {word}" for word, n in kinds.items()))
+    numbers = [("Events", f"{monitoring.rows:,}", f"{monitoring.mature:,} with a mature label")]
     if score is not None and score.loss is not None:
         spread = (
             ""
@@ -669,9 +668,9 @@ def _numbers(params: Params, monitoring: Result) -> tuple[tuple[str, str, str], 
     else:
         numbers.append(("Error of the model", "–", "not measured in this window"))
     if score is not None and score.skill is not None:
-        note = "less error than the best answer that is always the same"
+        note = "lower error than the best constant answer"
         numbers.append(
-            ("Better than guessing", f"{score.skill:.0%}".replace("-", "\N{MINUS SIGN}"), note)
+            ("Against a constant answer", f"{score.skill:.0%}".replace("-", "\N{MINUS SIGN}"), note)
         )
     numbers.append(("Incidents", str(sum(alerts.values())), fired or "nothing stood out"))
     return tuple(numbers)

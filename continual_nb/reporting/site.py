@@ -175,7 +175,7 @@ def alerts(
     below = [0] * len(records)
     for kind, color, words in (
         ("harm", RED, "does harm"),
-        ("look", ORANGE, "wants a look"),
+        ("look", ORANGE, "to inspect"),
         ("note", QUIET, "to note"),
     ):
         counts = [one.alerts.get(kind, 0) for one in records]
@@ -250,22 +250,13 @@ def trend(
         "it)."
     )
     if len(known) < 4:
-        return (
-            "Too few iterations have been counted to say whether people have to step in less "
-            f"often. {minutes}"
-        )
+        return f"There are too few iterations to say whether people intervene less often. {minutes}"
     half = len(known) // 2
     before, after = sum(known[:half]) / half, sum(known[-half:]) / half
-    way = (
-        "they are getting fewer"
-        if after < before
-        else "they are getting more"
-        if after > before
-        else "they are neither fewer nor more"
-    )
+    way = "fewer" if after < before else "more" if after > before else "as many"
     return (
-        f"People stepped in {before:.1f} times per iteration in the first {half} iterations "
-        f"and {after:.1f} times in the last {half}: {way}. {minutes}"
+        f"People intervened {before:.1f} times per iteration in the first {half} iterations and "
+        f"{after:.1f} times in the last {half}: {way}. {minutes}"
     )
 
 # %% ../../nbs/80_reporting/04_site.ipynb #b2ddd821
@@ -316,7 +307,9 @@ def _numbers(records: list[Summary]) -> list[tuple[str, str, str]]:
         (
             "Signed by people",
             f"{people} of {len(records)}",
-            "the others within the written mandate" if people < len(records) else "every decision",
+            "the others under the auto-approval policy"
+            if people < len(records)
+            else "every decision",
         ),
         *trust,
     ]

@@ -61,4 +61,4 @@ class Training(Result):
         ]
         heads = ("recipe", "challenger", "model", "rows", "windows", "size")
         table = Table(heads, tuple(cells), "The new models, one line per recipe")
-        return Section("What was trained", self.reason, details=(table,) if cells else ())
+        return Section("New models", self.reason, details=(table,) if cells else ())

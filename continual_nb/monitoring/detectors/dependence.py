@@ -121,7 +121,7 @@ class Dependence(Result):
             )
         what = " and of ".join(f"one {name}" for name in self.by)
         if not self.material:
-            return f"Rows of {what} are no more alike than others."
+            return f"Rows of one {what} are not correlated."
         return (
             f"Rows of {what} are alike: {self.rows:,} rows are worth about {self.worth:,} "
             "independent ones, and were judged so."

@@ -404,8 +404,7 @@ def joint(
     told = certain and abs(now - then) >= monitor.min_effect
     pair = tuple(about[i] for i in at) if told else None
     said = (
-        f"{pair[0]} and {pair[1]} belong together in another way: correlation {then:+.2f} "
-        f"before, {now:+.2f} now"
+        f"{pair[0]} and {pair[1]} changed together: correlation {then:+.2f} before, {now:+.2f} now"
         if pair
         else ""
     )

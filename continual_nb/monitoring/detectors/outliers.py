@@ -197,11 +197,15 @@ class Outliers(Result):
             return f"Unusual rows were not looked for: {self.note}."
         if self.verdict == "crowd":
             return (
-                f"{self.count:,} of {self.rows:,} rows are unlike the reference "
+                f"{self.count:,} of {self.rows:,} rows lie outside the reference "
                 f"({', '.join(name.replace(', ', ' with ') for name, _ in self.by_column[:3])}): "
-                "that is a change of the columns, so no row is named as an outlier."
+                "that is drift of these columns, so no single row is named as an outlier."
             )
-        usual = "more than a good window has" if self.verdict == "more" else "as a good window has"
+        usual = (
+            "more than in a window without drift"
+            if self.verdict == "more"
+            else "as in a window without drift"
+        )
         by = (
             " Mostly by "
             f"{'; '.join(name.replace(', ', ' with ') for name, _ in self.by_column[:3])}."
@@ -209,8 +213,8 @@ class Outliers(Result):
             else ""
         )
         return (
-            f"{self.count:,} of {self.rows:,} rows are as unusual as one good row in "
-            f"{1 / self.share:,.0f}, where {self.expected:,.0f} are expected: {usual}.{by}"
+            f"{self.count:,} of {self.rows:,} rows are as unusual as one reference row in "
+            f"{1 / self.share:,.0f}; {self.expected:,.0f} are expected, so {usual}.{by}"
         )
 
 # %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #5f960539

@@ -66,8 +66,9 @@ def skew(
             count=int(np.sum(differ)),
             share=number(share),
             severity="warning" if deployed else "note",
-            sentence=f"Production answered {int(np.sum(differ)):,} of {int(known.sum()):,} "
-            f"events ({share:.1%}) otherwise than the champion does{size}: {why}.",
+            sentence="Production's predictions differ from the champion's for "
+            f"{int(np.sum(differ)):,} of {int(known.sum()):,} events ({share:.1%}){size}: "
+            f"{why}.",
         ),
     )
 

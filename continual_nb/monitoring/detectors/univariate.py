@@ -506,9 +506,9 @@ def _column(profile, window, evidence, p, adjusted, numbers, monitor) -> ColumnD
         notes.append(f"fewer than {monitor.min_rows} rows in {side}")
     elif answer == "inconclusive":
         notes.append(
-            f"a distance below {seen:.2f} could not have been seen"
+            f"a distance below {seen:.2f} was not detectable"
             if seen
-            else "no distance could have been seen"
+            else "no distance was detectable"
         )
     notes += [] if calibrated else ["uncalibrated: no history"]
     return ColumnDrift(

@@ -437,47 +437,50 @@ def shift_type(
 # %% ../../../nbs/10_monitoring/30_diagnosis/03_causes.ipynb #a5e760e7
 MEANS = {
     "concept shift": (
-        "the same inputs now lead to other outcomes",
-        "Retrain on rows since the change and buy labels there first; old rows teach the old "
-        "relation.",
+        "the same inputs now lead to different outcomes (concept drift)",
+        "Obtain labels for rows since the change, then retrain on those rows; older "
+        "rows carry the old relation.",
     ),
     "covariate shift": (
-        "other inputs arrive",
-        "Retrain on recent rows, or weight the old ones by how often they still occur.",
+        "the distribution of the inputs has changed (covariate shift)",
+        "Retrain on recent rows, or weight older rows by how typical they still are.",
     ),
     "label shift": (
-        "the outcomes are mixed in other shares, and each looks as before",
-        "Recalibrate the model to the new shares of the outcomes; retraining is not needed.",
+        "the shares of the outcomes have changed, and the inputs of each have not (label shift)",
+        "Recalibrate the model to the new shares of the outcomes; that should suffice "
+        "without retraining.",
     ),
     "unit change": (
-        "a column is delivered in another unit",
-        "Have the source repaired, or convert at the door; do not retrain on it.",
+        "a column is delivered in a different unit",
+        "Have the source corrected, or convert the column before it is stored; do not "
+        "retrain on it.",
     ),
     "new category": (
-        "levels have come that the reference does not have, or known ones are gone",
-        "Check that they are meant. If they are, retrain once enough labelled rows hold them; until "
-        "then the model does not know them.",
+        "categories are new, or have disappeared",
+        "Check whether they are intended. If so, retrain once enough labelled rows "
+        "contain them; until then the model does not know them.",
     ),
     "copies": (
         "rows were delivered more than once",
-        "Have the delivery repaired; the copies were left out here, and must not be learned from.",
+        "Have the delivery corrected; the copies were left out here and must not be "
+        "used for training.",
     ),
     "broken data": (
         "the data are broken",
-        "Have the source repaired; until then do not trust what depends on these columns, and do "
-        "not retrain on them.",
+        "Have the source corrected; until then, do not rely on results that use these "
+        "columns, and do not retrain on them.",
     ),
     "mixture of groups": (
-        "the groups occur in other shares",
-        "Check whether the new mixture is meant to last; weight or retrain if it is.",
+        "the shares of the groups have changed",
+        "Check whether the new mix is expected to last; if so, reweight or retrain.",
     ),
     "dependence": (
-        "the columns belong together in another way",
-        "Look at the pair; if the change is real, retrain on rows since then.",
+        "the correlation between the columns has changed",
+        "Inspect the pair; if the change is genuine, retrain on rows since then.",
     ),
     "unknown": (
-        "the cause cannot be told",
-        "Look at the rows of both sides; buy labels for a random part of the window.",
+        "the cause cannot be determined",
+        "Inspect rows of both samples; obtain labels for a random part of the window.",
     ),
 }  # cause -> what it means, and the action that it implies
 
@@ -517,8 +520,10 @@ def _named(laws: dict[str, tuple[float, float] | None]) -> Cause:
         and len(broken) == len(found)
         and sorted(law[1] for law in found.values())[1] < 2 * found[cause][1]
     )
-    said = f"Most likely {MEANS[cause][0]}." + (
-        " Other laws have not held either, so more than one thing has happened." if mixed else ""
+    said = f"Most likely cause: {MEANS[cause][0]}." + (
+        " No single kind of shift explains the change, so more than one thing has happened."
+        if mixed
+        else ""
     )
     return Cause(
         cause=cause,
@@ -567,9 +572,9 @@ def split_loss(
         concept=number(concept),
         label_shift=number(label_shift),
         intervals=limits,
-        sentence=f"The loss changed by {spell(total, 'total')}: {spell(mixed, 'covariate')} by "
-        f"other inputs, {spell(label_shift, 'label shift')} by other shares of the outcomes, "
-        f"{spell(concept, 'concept')} because the same rows turn out otherwise.",
+        sentence=f"The loss changed by {spell(total, 'total')}: {spell(mixed, 'covariate')} from "
+        f"covariate shift, {spell(label_shift, 'label shift')} from label shift, "
+        f"{spell(concept, 'concept')} from concept drift.",
     )
 
 

@@ -111,8 +111,8 @@ def estimate(
     other = float((q * yes + (1 - q) * no).mean())
     fits = mixture(known, label, scores, now) if fitted else None
     doubt = (
-        " The scores are no mixture of those of the two outcomes, so the second is not to be "
-        "believed."
+        " The scores are not a mixture of those of the two outcomes, so the second "
+        "estimate is unreliable."
         if fits is not None and fits < 0.05
         else ""
     )
@@ -126,11 +126,10 @@ def estimate(
         share_before=number(share_before),
         share_now=number(now),
         assumption=number(fits),
-        sentence=f"Without waiting for labels: the loss is about {loss:.3f} if the probabilities "
-        f"still mean what they meant, and {other:.3f} if only the shares of the "
-        "outcomes have changed "
-        f"({share_before:.0%} before, {now:.0%} now).{doubt} Neither is a measurement, and "
-        "neither would notice that the same events now turn out otherwise.",
+        sentence=f"Estimated without labels: the loss is about {loss:.3f} if the model is still "
+        f"calibrated, and {other:.3f} if only the shares of the outcomes have changed "
+        f"({share_before:.0%} before, {now:.0%} now).{doubt} Neither is a measurement, "
+        "and neither can detect that the same inputs now lead to different outcomes.",
     )
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/04_estimate.ipynb #f6c84fa2

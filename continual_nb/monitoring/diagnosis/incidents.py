@@ -116,7 +116,7 @@ def moved(
     of = lambda role: sorted((c for c in drifted if c.role == role), key=lambda c: -c.effect)
     features, target, prediction = of("feature"), of("target"), of("prediction")
     if features:
-        tail = " The predictions have moved with them." if prediction else ""
+        tail = " The predictions shifted with them." if prediction else ""
         told = "; ".join(f"{c.column} ({c.said})" for c in features[:3])
         more = f" And {len(features) - 3} more." if len(features) > 3 else ""
         made.append(

@@ -279,7 +279,7 @@ def by_outcome(
     sides = zip((parts.total, parts.label_shift, parts.concept), limits)
     total, mixed, others = (spell(value, at) for value, at in sides)
     said = (
-        f"The loss changed by {total}: {mixed} by other shares of the outcomes, {others} because "
-        "rows of one outcome turn out otherwise."
+        f"The loss changed by {total}: {mixed} from label shift, {others} from a change "
+        "within the outcomes."
     )
     return parts.model_copy(update={"sentence": said, "covariate": 0.0})

@@ -110,8 +110,8 @@ def slice_scores(
             )
         if len(chosen) < len(sizes):
             left.append(
-                f"{len(sizes) - len(chosen):,} of {len(sizes):,} groups of {column} are not "
-                "judged alone."
+                f"{len(sizes) - len(chosen):,} of {len(sizes):,} {column} groups are too small "
+                "to evaluate separately."
             )
     return tuple(made), tuple(left)
 

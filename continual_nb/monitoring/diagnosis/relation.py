@@ -129,17 +129,21 @@ class Relation(Result):
     def sentence(self) -> str:
         "What is known of the relation."
         if self.verdict == "not testable":
-            return f"Whether the relation has held cannot be told: {self.note}."
+            return (
+                "Whether the same inputs still lead to the same outcomes could not be tested: "
+                f"{self.note}."
+            )
         if self.verdict == "inconclusive":
             return (
-                "Whether the same inputs lead to the same outcomes cannot be told from so few rows."
+                "There are too few rows to tell whether the same inputs still lead to the same "
+                "outcomes."
             )
         if self.verdict == "held":
             return "The same inputs lead to the same outcomes as before."
         spell = lambda e: f"{e.column} (correlation {e.before:+.2f} before, {e.now:+.2f} now)"
         by = f": {'; '.join(map(spell, self.inputs[:3]))}" if self.inputs else ""
         at = f" Most of all where {self.where[0].rule}." if self.where else ""
-        return f"The same inputs lead to other outcomes than before{by}.{at}"
+        return f"The same inputs lead to different outcomes than before{by}.{at}"
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/07_relation.ipynb #d9799a3c
 def _described(rows: list[pd.DataFrame], kinds: dict[str, Kind]) -> tuple[list, list[str]]:
@@ -195,7 +199,7 @@ def relation(
     weights, overlap = overlap_weights(x)
     worth = tuple(int(w.sum() ** 2 / (w**2).sum()) for w in weights)
     if overlap < OVERLAP or min(worth) < WITNESSES:
-        note = f"only {overlap:.0%} of the rows have their like in the reference"
+        note = f"only {overlap:.0%} of the rows have comparable rows in the reference"
         return Relation(verdict="not testable", overlap=number(overlap), worth=worth, note=note)
     left = [unexplained(x, y) for y in targets]
     found = [_moments(r, x, weights, level / len(left), min_effect) for r in left]

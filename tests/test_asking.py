@@ -149,7 +149,7 @@ def test_labels_are_asked_for_where_they_are_worth_their_price(seen, levers, mea
             and 1 <= proposal.labels <= 500
             and proposal.cost == pytest.approx(proposal.labels * 0.1)
         )
-        assert "more labels of this window would make the decision better" in proposal.cause
+        assert "more labels of this window would improve the decision" in proposal.cause
 
 
 def test_people_are_not_asked_again_before_their_answers_can_have_told():

@@ -108,4 +108,4 @@ def test_off_the_overlap_nothing_is_told():
     then, now = world(rng), world(rng, shift=9.0)
     kinds = dict.fromkeys("xyz", "numeric")
     asked = relation(then, now, kinds, [then.label, now.label], False, 0.05, 0.1)
-    assert asked.verdict == "not testable" and "have their like" in asked.note
+    assert asked.verdict == "not testable" and "have comparable rows" in asked.note

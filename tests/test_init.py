@@ -178,7 +178,7 @@ def test_stray_times_begin_nothing(tmp_path):
     frame.loc[0, "when"] = pd.Timestamp("1970-01-01")
     params, said = guessed(frame, tmp_path)
     assert (
-        params.windows.start == "2021-01" and "1970-01" in said and "too few to begin with" in said
+        params.windows.start == "2021-01" and "1970-01" in said and "too few for a first window" in said
     )
 
 

@@ -149,7 +149,7 @@ def test_why_and_where_the_loss_has_risen_is_told_as_in_a_comparison():
     worst = look(rows, **known).incidents[0]
     assert worst.severity == "harm" and "port=JFK" in worst.sentence
     assert "from concept drift" in worst.sentence
-    assert "The same inputs lead to other outcomes" in worst.sentence
+    assert "The same inputs lead to different outcomes" in worst.sentence
 
 
 def uneven(k: int, at: float, n: int = 4000, honest: bool = True) -> pd.DataFrame:

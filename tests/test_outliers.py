@@ -191,4 +191,4 @@ def test_a_crowd_of_unusual_rows_is_a_change_and_stays():
         0.001,
         0.05,
     )
-    assert told.verdict == "crowd" and told.top == () and "no row is named" in told.sentence
+    assert told.verdict == "crowd" and told.top == () and "no single row is named" in told.sentence

@@ -294,7 +294,7 @@ def test_the_first_screen_says_what_is_asked(written):
         "between 0.495 and 0.529",
         "12%",
         "27,004",
-        "1 does harm, 1 wants a look",
+        "1 harmful, 1 to inspect",
     ):
         assert words in head, words
     assert (

@@ -168,6 +168,5 @@ def test_a_window_is_found_in_the_index(browser, index):
     )
     said = browser.find_element("id", "life").text
     assert (
-        ": fewer." in said
-        and "36 minutes of signers are recorded, in 3 of 24 iterations" in said
+        ": fewer." in said and "36 minutes of signers are recorded, in 3 of 24 iterations" in said
     )

@@ -517,7 +517,7 @@ def test_a_far_better_challenger_is_not_refused_because_a_constant_is_better_sti
     (gates,) = found.gates.values()
     floor = next(gate for gate in gates if gate.name == "better than a constant answer")
     assert floor.verdict == "fail" and floor.advises
-    assert found.answer == "promote" and "stop predicting" in found.section().lead
+    assert found.answer == "promote" and "Stopping predictions" in found.section().lead
     first = judged(rows, None, {"refit_all": world(900, seed=3, slope=-0.6)})
     assert first.answer == "keep" and not first.stop  # nothing worse is in place: it is refused
     useful = judged(rows, champion, {"refit_all": world(900, seed=4)})

@@ -178,7 +178,9 @@ def test_stray_times_begin_nothing(tmp_path):
     frame.loc[0, "when"] = pd.Timestamp("1970-01-01")
     params, said = guessed(frame, tmp_path)
     assert (
-        params.windows.start == "2021-01" and "1970-01" in said and "too few for a first window" in said
+        params.windows.start == "2021-01"
+        and "1970-01" in said
+        and "too few for a first window" in said
     )
 
 
@@ -419,7 +421,7 @@ def test_a_project_inside_a_repository_turns_with_no_edit_by_hand(tmp_path):
         "--every",
         "month",
     )
-    assert "labels are known" in said and (tmp_path / "ml/churn/expectations.yaml").exists()
+    assert "median label delay" in said and (tmp_path / "ml/churn/expectations.yaml").exists()
     assert "source: ../../x.parquet" in (tmp_path / "ml/churn/params.yaml").read_text().replace(
         '"', ""
     )

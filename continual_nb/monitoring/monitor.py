@@ -258,7 +258,7 @@ def apart(
         or any(c.verdict == "drifted" and c.role == "feature" for c in columns)
     ):
         return []
-    what = listed(together.pair) if together.pair else "The features"
+    what = listed(together.pair) if together.pair else "the features"
     by = (
         " A domain classifier separates the two samples, mostly by "
         f"{listed([n for n, _ in together.attribution[:3]])}."

@@ -901,6 +901,24 @@ def _grown_windows(store: Store, partition: Partition, current: str | None) -> l
             )
     return found
 
+# %% ../../nbs/00_core/08_ingest.ipynb #5c83650b
+def _not_yet_there(findings: tuple[Finding, ...], store: Store, data: Data) -> tuple[Finding, ...]:
+    """Tell a feature that no row has ever had from one that is broken: models are trained without
+    it. Where no feature has a value, all are broken."""
+    empty = [f.column for f in findings if f.rule == "all missing"]
+    never = [name for name in empty if store.read("events.parquet", [name])[name].isna().all()]
+    if len(never) == len(data.features):
+        return findings
+
+    def mild(f: Finding) -> Finding:
+        if f.rule != "all missing" or f.column not in never:
+            return f
+        sentence = f"{f.column} has no value in any row so far; models are trained without it."
+        milder = {"rule": "no value yet", "severity": "warning", "sentence": sentence}
+        return f.model_copy(update=milder)
+
+    return tuple(map(mild, findings))
+
 # %% ../../nbs/00_core/08_ingest.ipynb #4e4584ea
 def summarise(
     params: Params,
@@ -927,7 +945,10 @@ def summarise(
         corrected=arrival.corrected,
         duplicates=arrival.duplicates,
         quarantined=partition.quarantined,
-        findings=(*findings, *_grown_windows(store, partition, window.name if window else None)),
+        findings=(
+            *_not_yet_there(findings, store, params.data),
+            *_grown_windows(store, partition, window.name if window else None),
+        ),
         by_window=tuple((name, mark.rows, mark.labels) for name, mark in partition.prints.items()),
         partition=partition,
         maturity=maturity(

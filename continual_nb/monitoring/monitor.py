@@ -25,6 +25,7 @@ from ..core.state import State
 from ..core.store import Store, empty_rows, rows_as_of
 from ..core.windows import AsOf
 from .budget import PARTS, YEAR, Alarm, gather
+from .detectors.classes import of_classes, unknown_classes
 from .detectors.univariate import CHUNKS, ColumnDrift, compare_columns
 from .diagnosis.estimate import Estimate, estimate
 from continual_nb.monitoring.diagnosis.incidents import (
@@ -714,7 +715,8 @@ def monitor(
     rows = rows.reset_index(drop=True)
     counted = mature(rows, mature_before)
     said = predict(champion, rows, data) if champion is not None else None
-    findings += skew(data, rows, champion, said, deployed)
+    strange = unknown_classes(data, rows["label"], said) if window is not None else None
+    findings = (*of_classes(data, strange), *findings, *skew(data, rows, champion, said, deployed))
     columns: tuple[ColumnDrift, ...] = ()
     if window is not None and not len(rows):
         findings += (_no_events(window),)
@@ -838,6 +840,7 @@ def monitor(
         askable=unlabelled(rows, mature_before),
         spread=_spread(data, rows, counted, said),
         correctable=_correctable(data, monitor, rows, counted, said, deployed),
+        unknown=strange,
         memory=memory
         if window is None
         else {

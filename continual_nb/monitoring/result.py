@@ -12,6 +12,7 @@ from ..core.calibration import Correctable
 from ..core.ingest import Finding
 from ..core.metrics import Metrics, Score
 from ..core.results import Result, Section, Table
+from .detectors.classes import UnknownClasses
 from .detectors.univariate import ColumnDrift, effects
 from .budget import Alarm
 from .diagnosis.estimate import Estimate
@@ -80,6 +81,7 @@ class Monitoring(Result):
         # what correcting the champion's answers would save on this window; None: cannot be told
         None
     )
+    unknown: UnknownClasses | None = None  # classes that the champion cannot answer
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 
     def section(self) -> Section:

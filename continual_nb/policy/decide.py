@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MEANS', 'CHANGES', 'broken_data', 'no_champion', 'better_before', 'left_to_people', 'pays', 'corrects', 'gains_pay',
-           'moved_without_harm', 'proven_harm', 'known_fault', 'needs_a_look', 'choices', 'worth_of_waiting',
-           'labels_worth_asking', 'labels_tell', 'advised', 'at_prices', 'decide']
+           'moved_without_harm', 'proven_harm', 'known_fault', 'needs_a_look', 'lacks_a_class', 'choices',
+           'worth_of_waiting', 'labels_worth_asking', 'labels_tell', 'advised', 'at_prices', 'decide']
 
 # %% ../../nbs/20_policy/03_decide.ipynb #197e39ec
 import math
@@ -358,6 +358,32 @@ def needs_a_look(monitoring: Monitoring) -> Rule:
         because=asked[0].sentence if asked else "no incident requires it",
     )
 
+# %% ../../nbs/20_policy/03_decide.ipynb #68d090dc
+def lacks_a_class(params: Decide, monitoring: Monitoring, known: Evidence) -> Rule:
+    "Would a model that knows the new classes of the label save more than an update costs?"
+    question, found = "Does it lack a class, and would learning it pay?", monitoring.unknown
+    cash = partial(money, currency=params.costs.currency)
+    if found is None:
+        because = "no label is of a class that the model does not know"
+        return Rule(question=question, answer="no", because=because)
+    left = params.horizon - 1  # windows that an update of this iteration serves
+    worth = found.saved(_sure(params)) * monitoring.rows * left * params.costs.loss
+    said = (
+        f"{found.share:.1%} of the labelled events are of a class that the model does not know; "
+        f"learning how frequent it is would save {cash(worth)} over the next {left} windows, and "
+        f"an update costs {cash(params.costs.change)}"
+    )
+    if worth < params.costs.change or worth <= 0 or params.trigger.when == "never":
+        never = "; the policy never updates" if params.trigger.when == "never" else ""
+        return Rule(question=question, answer="no", because=f"{said}{never}")
+    if not found.in_sight:
+        few = f"{found.rows:,} such events are too few to prove it on"
+        return Rule(question=question, answer="no", because=f"{said}; {few}")
+    if Stack([params.trigger]).held(known)[0]:
+        held = "warm-up, cool-down or the budget of updates forbids an update now"
+        return Rule(question=question, answer="no", because=f"{said}; {held}")
+    return Rule(question=question, answer="yes", because=said)
+
 # %% ../../nbs/20_policy/03_decide.ipynb #376b31c8
 def choices(params: Decide, monitoring: Monitoring, state: State, means: str) -> tuple[Option, ...]:
     "List the options, cheapest first."
@@ -578,6 +604,7 @@ MEANS = {
     "corrects": ("improve", "recalibrate"),
     "pays": ("improve", "retrain"),
     "gains": ("improve", "retrain"),
+    "class": ("improve", "retrain"),
     "harm": ("improve", "retrain"),
     "labels": ("improve", "label more"),
     "look": ("inspect", "look"),
@@ -634,6 +661,7 @@ def _rules(
         "corrects": corrects(params, monitoring, state),
         "pays": pays(params, known),
         "gains": gains_pay(params, monitoring, state, known),
+        "class": lacks_a_class(params, monitoring, known),
         "harm": proven_harm(params, monitoring, known),
         "labels": labels_tell(params, monitoring, state),
         "look": needs_a_look(monitoring),

@@ -460,6 +460,11 @@ MEANS = {
         "Check whether they are intended. If so, retrain once enough labelled rows "
         "contain them; until then the model does not know them.",
     ),
+    "new class": (
+        "the outcome has a class that the model does not know",
+        "Check that it is meant. If it is, retrain once enough labelled rows hold it; until then "
+        "the model answers every event of it wrongly.",
+    ),
     "copies": (
         "rows were delivered more than once",
         "Have the delivery corrected; the copies were left out here and must not be "
@@ -489,6 +494,7 @@ FAULTS = {
     "unit change": "unit change",
     "new level": "new category",
     "vanished level": "new category",
+    "unknown class": "new class",
     "duplicates": "copies",
 }  # rule of a finding -> its cause; others are broken data
 

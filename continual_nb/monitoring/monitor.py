@@ -715,7 +715,7 @@ def monitor(
     rows = rows.reset_index(drop=True)
     counted = mature(rows, mature_before)
     said = predict(champion, rows, data) if champion is not None else None
-    strange = unknown_classes(data, rows["label"], said) if window is not None else None
+    strange = unknown_classes(data, rows["label"], said)
     findings = (*of_classes(data, strange), *findings, *skew(data, rows, champion, said, deployed))
     columns: tuple[ColumnDrift, ...] = ()
     if window is not None and not len(rows):

@@ -47,10 +47,10 @@ def test_a_class_is_a_finding_from_its_first_row_and_learned_where_that_pays():
     found = cheap[1].monitoring.unknown
     assert found.classes == ("fraud",) and told.share == pytest.approx(found.share)
     assert f"cannot answer {found.rows} of {found.labelled}" in told.sentence
-    assert "would save" in rule(cheap[1], "lack a class").because
-    assert rule(cheap[1], "lack a class").answer == "yes"
+    assert "would save" in rule(cheap[1], "class unknown").because
+    assert rule(cheap[1], "class unknown").answer == "yes"
     assert cheap[1].proposal.means == "retrain"
-    assert all(rule(turn, "lack a class").answer == "no" for turn in dear)
+    assert all(rule(turn, "class unknown").answer == "no" for turn in dear)
     assert cheap[1].outcome.answer == "promoted" and cheap[2].monitoring.unknown is None
 
 
@@ -68,7 +68,7 @@ def test_one_row_is_enough_to_be_told_and_never_enough_for_an_update():
 def test_what_cannot_be_proven_is_told_and_not_tried():
     turn = turned(with_a_class(0.006), update=1)[1]
     assert not turn.monitoring.unknown.in_sight
-    assert "too few to prove it on" in rule(turn, "lack a class").because
+    assert "too few to prove it on" in rule(turn, "class unknown").because
 
 
 def test_numbers_and_unlabelled_windows_have_no_classes():
@@ -116,4 +116,4 @@ def test_the_stages_name_a_class_that_has_come(sealed, copy):
     incident = next(i for i in monitoring["incidents"] if "unknown class" in i["title"])
     assert incident["cause"] == "new class"
     rules = loop.json("data/work/decide/proposal.json")["rules"]
-    assert any("lack a class" in r["question"] for r in rules)
+    assert any("class unknown" in r["question"] for r in rules)

@@ -361,7 +361,10 @@ def needs_a_look(monitoring: Monitoring) -> Rule:
 # %% ../../nbs/20_policy/03_decide.ipynb #68d090dc
 def lacks_a_class(params: Decide, monitoring: Monitoring, known: Evidence) -> Rule:
     "Would a model that knows the new classes of the label save more than an update costs?"
-    question, found = "Does it lack a class, and would learning it pay?", monitoring.unknown
+    question, found = (
+        "Is a class unknown to the model, and is learning it worth its cost?",
+        monitoring.unknown,
+    )
     cash = partial(money, currency=params.costs.currency)
     if found is None:
         because = "no label is of a class that the model does not know"

@@ -79,7 +79,6 @@ from continual_nb.monitoring.detectors.tables import (
     no_days,
     other_form,
     rarely,
-    strangers,
 )
 from continual_nb.monitoring.diagnosis.loss import (
     LossChange,
@@ -927,15 +926,6 @@ class _Shares:
                 design = self.depends.effects.get(name, 1.0) if self.depends.material else 1.0
                 self._add(rarely(name, (a, b), (m, n), level / len(names), design))
 
-    def _strangers(self, ready: dict[str, pd.Series], level: float) -> None:
-        "Unseen levels of columns with many."
-        profiles = [self.m.profiles_[n] for n in ready if n in self.m.profiles_]
-        many = [p.column for p in profiles if p.buckets and p.role == "feature"]
-        if min(len(self.window), len(self.m.reference_)) < self.settings.min_rows:
-            return
-        for name in many:
-            self._add(strangers(name, ready[name], self.m.names_of(name), level / len(many)))
-
 # %% ../../nbs/10_monitoring/45_compare.ipynb #23adb705
 class _Labelled:
     "Questions that need an outcome."
@@ -1441,7 +1431,6 @@ class _Scoring(
             )
             self._empty(profiles, cells)
             self._few(settings.alpha * SPENT["quality"] / 4)
-            self._strangers(ready, settings.alpha * SPENT["quality"] / 4)
         ready = self._independent(ready)
         m = self.m
         deep = min(len(m.reference_), len(self.window)) >= settings.min_rows and bool(names)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ODDS', 'LEAST_RISE', 'NEW', 'NO_DAYS', 'COPIED', 'COARSE', 'DATES', 'row_codes', 'pairs_of', 'copies', 'forms',
-           'by_right', 'other_form', 'strangers', 'rarely', 'no_days', 'gaps', 'date_pairs', 'dates_of', 'days_between']
+           'by_right', 'other_form', 'rarely', 'no_days', 'gaps', 'date_pairs', 'dates_of', 'days_between']
 
 # %% ../../../nbs/10_monitoring/20_detectors/08_tables.ipynb #cd5721e0
 import math
@@ -129,34 +129,6 @@ def other_form(
             f"its rows: {str(example)[:40]!r}; in the reference {str(usual)[:40]!r}.",
         )
     return None
-
-# %% ../../../nbs/10_monitoring/20_detectors/08_tables.ipynb #9978099c
-def strangers(
-    name: str,  # of the column
-    values: pd.Series,  # of the window
-    sizes: pd.Series,  # rows of the reference per level
-    level: float,  # of the test
-) -> Finding | None:
-    "Unseen levels of a column with many, beyond those that are new by right."
-    from scipy.special import bdtrc
-
-    values = values.dropna().astype("str")
-    new, right = values[~values.isin(sizes.index)], by_right(sizes.to_numpy())
-    share, n = len(new) / max(len(values), 1), len(values)
-    if right >= 1 or share <= right + NEW:
-        return None
-    if bdtrc(len(new) - 1, n, min(right + NEW / 2, 1.0)) > level:
-        return None
-    first = ", ".join(map(repr, new.value_counts().index[:3]))
-    sentence = f"{name}: {share:.1%} of the rows have a level that the reference has not: {first}."
-    return Finding(
-        column=name,
-        rule="new level",
-        count=len(new),
-        share=number(share),
-        severity="error",
-        sentence=sentence,
-    )
 
 # %% ../../../nbs/10_monitoring/20_detectors/08_tables.ipynb #41faa088
 def rarely(

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ...core.ingest import Finding
 from ...core.results import Result
+from ..detectors.quality import NEW
 from ..detectors.univariate import ColumnDrift
 from .levels import Ring
 from .performance import Excess
@@ -82,7 +83,8 @@ def broken(
     made = []
     for rule, group in groups.items():
         columns = tuple(dict.fromkeys(f.column for f in group if f.column is not None))
-        severity = "look" if any(f.severity == "error" for f in group) else "note"
+        asks = lambda f: f.severity == "error" or f.rule == "new level" and f.share > NEW
+        severity = "look" if any(map(asks, group)) else "note"
         more = f" And {len(group) - 3} more findings." if len(group) > 3 else ""
         title = f"{listed(columns)}: {rule}" if columns else rule.capitalize()
         sentence = " ".join(f.sentence for f in group[:3]) + more

@@ -29,7 +29,7 @@ NODES = 32  # points at which the unknown dispersion is tried
 ODDS = 1.5  # ratio of the odds of a small share from which a change matters
 SMALL = 0.1  # share up to which the odds of a value or level are asked
 LEAST_RISE = 0.01  # change of a small share that matters at all; of a label any does
-SHARE_PART = 0.1  # part of the error of a column's test that its small shares may spend
+SHARE_PART = 0.3  # part of the error of a column's test that its small shares may spend
 POWER = 0.8  # chance of seeing the effect that is called detectable
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #6f0d37c3
@@ -488,12 +488,11 @@ def small_shares(
     se = np.sqrt(phi * (1 / four).sum(axis=0))
     matters = np.abs(b / n - a / m) >= (0 if profile.role == "target" else LEAST_RISE)
     p = np.where(matters, stdtr(df, (math.log(ODDS) - np.abs(ratio)) / se), 1.0)
-    best, enough = (
-        int(np.argmin(p)),
-        1 - monitor.alpha if profile.role == "target" else monitor.alpha,
-    )
-    open_ = bool((p <= enough).any())
-    return SmallShare(min(1.0, float(p[best]) * len(cells)), int(cells[best]), open_)
+    best = int(np.argmin(p))
+    open_ = bool((p <= (1 - monitor.alpha if profile.role == "target" else monitor.alpha)).any())
+    mirrored = len(cells) == 2 == np.count_nonzero(profile.table.sum(axis=0) + window)
+    tests = 1 if mirrored else len(cells)  # two cells that make up the whole are one question
+    return SmallShare(min(1.0, float(p[best]) * tests), int(cells[best]), open_)
 
 
 def _spread_of_cells(profile: ColumnProfile, cells: np.ndarray) -> tuple[np.ndarray, float]:

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['LEVELS', 'BUCKETS', 'EXACT', 'HEAVY', 'BESIDE', 'CODES', 'MARKED', 'BITS', 'Role', 'ColumnProfile', 'cut',
            'decimals_of', 'on_lattice', 'whole_of', 'between', 'bucket', 'places', 'codes', 'counts', 'sized', 'heavy',
-           'filter_of', 'is_known', 'turnover', 'remembered', 'column_profile', 'cell_names']
+           'filter_of', 'is_known', 'turnover', 'expected_levels', 'returned', 'remembered', 'column_profile',
+           'cell_names']
 
 # %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #54b4c75c
 import base64
@@ -56,6 +57,8 @@ class ColumnProfile(Result):
     whole: dict[str, int] = {}  # numeric with few whole numbers: rows of each, it may be a code
     known: str = ""  # categorical with many levels: Bloom filter of all names, base64
     turnover: float = 0.0  # share of new rows whose level is ordinarily unseen
+    sizes: tuple[tuple[int, int], ...] = ()  # with many levels: (rows, levels with so many rows)
+    returning: float = 1.0  # levels seen again in a window, as a part of those expected
     design: float = 1.0  # variance of a comparison in units of independent rows
     design_df: float | None = None  # degrees of freedom from which that is known
 
@@ -302,6 +305,34 @@ def turnover(
     return float(min(1.0, max(right, *own)))
 
 
+def expected_levels(
+    sizes: tuple[tuple[int, int], ...],  # (rows, levels with so many rows) of the reference
+    rows: int,  # of a window
+) -> tuple[float, float]:  # mean, variance of an upper bound
+    """Number of known levels that so many rows hold (rarefaction, Hurlbert, 1971).
+
+    Levels of one or two rows are as frequent as Good and Turing have it, and never more.
+    """
+    size, levels = np.array(sizes, float).reshape(-1, 2).T
+    total, many = (size * levels).sum(), dict(sizes)
+    turing = [(k + 1) * many.get(k + 1, 0) / many[k] if k < 3 and k in many else k for k in size]
+    share = np.minimum(size, turing) / max(total, 1)
+    seen = 1 - (1 - np.minimum(share, 1)) ** rows
+    return float((levels * seen).sum()), float((levels * seen * (1 - seen)).sum())
+
+
+def returned(sizes: tuple[tuple[int, int], ...], rows: int, found: int) -> float:
+    "Known levels in a window as a part of those expected."
+    return found / max(expected_levels(sizes, rows)[0], 1.0)
+
+
+def _parts(code: np.ndarray, chunks: np.ndarray) -> list[np.ndarray]:
+    "Levels of the rows of each window, where there is more than one."
+    known = code >= 0
+    every = np.unique(chunks[known])
+    return [code[known & (chunks == k)] for k in every] if len(every) > 1 else []
+
+
 def remembered(
     values: pd.Series,  # of a column with many levels
     chunks: pd.Series | None,  # window of each row
@@ -312,7 +343,11 @@ def remembered(
     if len(names) > MARKED:
         return {}
     chunk = np.zeros(len(code), np.int64) if chunks is None else pd.factorize(chunks)[0]
-    return {"known": filter_of(names), "turnover": turnover(code, chunk)}
+    held = np.unique(np.bincount(code[code >= 0])[np.unique(code[code >= 0])], return_counts=True)
+    sizes = tuple(zip(*(side.tolist() for side in held)))
+    seen = [returned(sizes, len(part), len(np.unique(part))) for part in _parts(code, chunk)]
+    about = {"sizes": sizes, "returning": float(min([1.0, *seen]))}
+    return {"known": filter_of(names), "turnover": turnover(code, chunk)} | about
 
 # %% ../../../nbs/10_monitoring/10_profiles/02_profile.ipynb #8a7aaf1b
 def column_profile(

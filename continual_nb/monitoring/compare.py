@@ -455,7 +455,7 @@ class Monitor:
         self.units_ = {
             n: u
             for n, d in self.reference_.dtypes.items()
-            if d.kind not in "biufmM" and (u := unit_of(self.reference_[n]))
+            if d.kind not in "biufM" and (u := unit_of(self.reference_[n]))
         }
         self.reference_ = as_measures(self.reference_, self.units_)
         dates = dates_of(self.reference_)
@@ -676,8 +676,7 @@ class _Reading:
                 "missing.",
                 bad,
             )
-        other = values.dtype == object or values.dtype != m.reference_[name].dtype
-        if kind == "categorical" and other:
+        if kind == "categorical":
             ready = as_known(ready, tuple(m.names_of(name).index))
         return steadied(ready, m.constant_.get(name)).rename(name)
 
@@ -1549,17 +1548,22 @@ def compare_files(
 
 
 def _as_written(rows: pd.DataFrame, other: pd.DataFrame, path: Path) -> None:
-    "Where the other side has NA as a name (Namibia), the NA of a CSV file is that name too."
+    "Where the other side has NA (Namibia) or an empty text as a name, so has a CSV file."
+    from pandas._libs.parsers import STR_NA_VALUES
+
     if path.suffix.lower() != ".csv":
         return
     for name in rows.columns.intersection(other.columns):
         words = other[name].dtype.kind not in "biufmMc" and rows[name].isna().any()
-        if not words or not (other[name].astype("str") == "NA").any():
+        read = set(other[name].dropna().map(str).unique()) & STR_NA_VALUES if words else ()
+        if not read:
             continue
         how = {"keep_default_na": False, "dtype": "str", "encoding": "utf-8-sig"}
         mark = rows.attrs.get("separator", ",")
         written = pd.read_csv(path, sep=mark, usecols=[name], **how)[name]
-        rows[name] = rows[name].mask((written == "NA").to_numpy(), "NA")
+        here = written.isin(read).to_numpy() & rows[name].isna().to_numpy()
+        if here.any():
+            rows[name] = rows[name].astype(object).mask(here, written)
 
 # %% ../../nbs/10_monitoring/45_compare.ipynb #37f23d0e
 def as_markdown(

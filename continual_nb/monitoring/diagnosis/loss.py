@@ -17,7 +17,7 @@ from ...core.files import number
 from ...core.results import Result
 from .causes import Leaf, Parts, split_loss
 from .slices import LossSlice
-from ..profiles.spelling import one_name
+from ...core.ingest import one_name
 
 YES_NO = {"y": "1", "yes": "1", "t": "1", "true": "1", "1": "1"} | dict.fromkeys(
     ("n", "no", "f", "false", "0"), "0"

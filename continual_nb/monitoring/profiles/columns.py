@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ...core.ingest import doubles
+
 Kind = Literal["numeric", "categorical", "text", "embedding", "datetime", "identifier"]
 LOOKED_AT = 1000  # values of a text column from which its kind is inferred
 
@@ -22,9 +24,7 @@ def as_numbers(values: pd.Series, kind: Kind) -> np.ndarray:
     if kind == "text":
         words = values.astype("str").str.count(r"\S+")
         return words.where(values.notna()).to_numpy(dtype=float, na_value=np.nan)
-    if values.dtype == np.float64:
-        return values.to_numpy()
-    return pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    return doubles(pd.to_numeric(values, errors="coerce"))
 
 # %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #d85fa1c2
 def kind_of(
@@ -107,6 +107,17 @@ def _is_number(name: str) -> bool:
         return False
 
 # %% ../../../nbs/10_monitoring/10_profiles/01_columns.ipynb #f7e9ef06
+def _truth_as_numbers(values: pd.Series) -> pd.Series:
+    "True and False as 1 and 0, where a column of words holds nothing else."
+    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.categories.dtype == "str":
+        values = values.astype("str")
+    if not pd.api.types.is_string_dtype(values.dtype):
+        return values
+    names = set(values.iloc[:50].dropna()) and set(values.dropna().unique())
+    truth = {n: float(n.lower() == "true") for n in names if str(n).lower() in ("true", "false")}
+    return values.map(truth) if truth and len(truth) == len(names) else values
+
+
 def cleaned(
     values: pd.Series,  # the column as delivered
     kind: Kind,
@@ -114,12 +125,11 @@ def cleaned(
     "Bring a column into the one type of its kind."
     if kind == "numeric":
         if values.dtype == np.float64:
-            return values, 0
-        numbers = pd.to_numeric(
-            values.map(str).where(values.notna()) if values.dtype == object else values,
-            errors="coerce",
-        )
-        numbers = pd.Series(numbers.to_numpy(dtype="float64", na_value=np.nan), name=values.name)
+            return pd.Series(doubles(values), index=values.index, name=values.name), 0
+        words = values.map(str).where(values.notna()) if values.dtype == object else values
+        words = _truth_as_numbers(words)
+        numbers = pd.to_numeric(words, errors="coerce")
+        numbers = pd.Series(doubles(numbers), name=values.name)
         return numbers, int(numbers.isna().sum() - values.isna().sum())
     if kind == "datetime":
         times = pd.to_datetime(

@@ -173,7 +173,11 @@ def unseen(profile: ColumnProfile, window: np.ndarray, monitor: Monitor) -> floa
     return 1.0 if p is None else p
 
 # %% ../../../nbs/10_monitoring/20_detectors/02_quality.ipynb #578af889
-def unseen_of_many(profile: ColumnProfile, new: int, rows: int) -> float:
+def unseen_of_many(
+    profile: ColumnProfile,  # the reference
+    new: int,  # rows with an unseen level
+    rows: int,  # rows with any level
+) -> float:
     "p-value of so many rows with unseen levels in a column with many, beyond what is ordinary."
     from scipy.special import bdtrc
 

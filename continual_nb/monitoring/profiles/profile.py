@@ -321,7 +321,11 @@ def expected_levels(
     return float((levels * seen).sum()), float((levels * seen * (1 - seen)).sum())
 
 
-def returned(sizes: tuple[tuple[int, int], ...], rows: int, found: int) -> float:
+def returned(
+    sizes: tuple[tuple[int, int], ...],  # as for `expected_levels`
+    rows: int,  # of a window
+    found: int,  # known levels in it
+) -> float:
     "Known levels in a window as a part of those expected."
     return found / max(expected_levels(sizes, rows)[0], 1.0)
 

@@ -9,7 +9,15 @@ import pytest
 
 from continual_nb.backtest.exact import fold
 from continual_nb.core.doors import in_project
-from continual_nb.core.gains import WindowGain, added_up, gains_so_far, log_evidence, window_gain
+from continual_nb.core.gains import (
+    EARLIER,
+    WindowGain,
+    added_up,
+    fresher_so_far,
+    gains_so_far,
+    log_evidence,
+    window_gain,
+)
 from continual_nb.core.ingest import delivered
 from continual_nb.core.params import Evaluate, Params
 from continual_nb.evaluation.gates import shown_over_time
@@ -61,6 +69,25 @@ def test_a_change_of_model_or_recipe_begins_anew():
     assert gains_so_far([*lines, *entries(parts(0.01, recipe="b"))]).rows == 400
     assert gains_so_far(lines, "b") is None
     assert gains_so_far(lines, "a", now=parts(0.05)[0]).rows == 1600
+
+
+def test_what_a_later_training_gains_is_about_the_recipe_and_outlives_champions():
+    lines = [{"kind": "evaluation", "fresher": p.model_dump()} for p in parts(0.02, 0.03, 0.01)]
+    change = {"kind": "decision", "answer": "promoted"}
+    assert fresher_so_far([lines[0], change, *lines[1:], change]).rows == 1200
+    assert fresher_so_far(lines, "b") is None
+    assert fresher_so_far(lines, "a", now=parts(0.05)[0]).rows == 1600
+
+
+def test_the_next_window_is_expected_to_be_like_the_newest():
+    found = added_up(parts(*[0.05] * 10, *[0.01] * 12))
+    assert found.gain > 0.02 and found.recent.gain == pytest.approx(0.01)
+    assert len(found.recent.windows) == 12 and found.recent.se < 2 * found.se
+
+
+def test_one_of_two_e_values_may_be_picked_at_half_its_size():
+    found = added_up(parts(0.03, 0.03))
+    assert found.shared.log_e == pytest.approx(found.log_e - math.log(2), abs=1e-4)
 
 
 def test_a_window_without_spread_says_nothing():
@@ -156,3 +183,27 @@ def test_evidence_is_of_rows_that_neither_model_has_learned_from(turned):
         rows = turn.composition.always
         assert learned < rows.last and now.rows < rows.rows
         assert now.against == (card.champion or "constant") and card.champion != card.always
+
+
+def test_a_champion_that_is_the_last_training_is_refreshed_where_its_recipe_is_proven(turned):
+    made = [(before.state, turn) for before, turn in pairwise(turned) if turn.evaluation.refresh]
+    assert made, [(t.outcome.answer, t.evaluation.recipe) for t in turned]
+    for state, turn in made:
+        assert turn.evaluation.candidate == state.card.champion == state.card.always
+        assert turn.outcome.champion == turn.training.always.hash != state.card.champion
+        assert turn.evaluation.fresher.proven and turn.evaluation.fresher.against == EARLIER
+        pair = [c for c in turn.evaluation.comparisons if c.challenger == state.card.champion]
+        assert [c.against for c in pair] == [state.card.earlier_card["hash"]]
+        kept = [c.hash for c in turn.state.card.champions]
+        assert len(kept) == len(set(kept)) and kept[-1] == turn.outcome.champion
+        assert turn.state.champion().twin == state.card.champion
+
+
+def test_what_a_later_training_gains_is_measured_on_rows_that_neither_has_seen(turned):
+    seen = [turn.evaluation.fresher_now for turn in turned if turn.evaluation.fresher_now]
+    assert seen and all(part.against == EARLIER for part in seen)
+    for before, turn in pairwise(turned):
+        if turn.evaluation.fresher_now:
+            newest = pd.Timestamp(before.state.card.always_card["trained_until"])
+            older = pd.Timestamp(before.state.card.earlier_card["trained_until"])
+            assert older < newest < pd.Timestamp(turn.composition.always.last)

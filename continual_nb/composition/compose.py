@@ -12,7 +12,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .recipes import Taken, eligible_rows, now_of, recipe_hash, take_steps
+from continual_nb.composition.recipes import (
+    Taken,
+    always_steps,
+    eligible_rows,
+    now_of,
+    recipe_hash,
+    take_steps,
+)
 from .samplers import Context, all_rows, row_cap
 from .result import Check, Composed, Composition, SetCard
 from ..core.calibration import RECALIBRATE
@@ -401,7 +408,7 @@ def _with_history(
     )
     if len(able) < params.min_rows:
         return made
-    steps = (Step(sampler="all"), Step(sampler="cap", arguments={"rows": params.always}))
+    steps = always_steps(params.always)
     taken = row_cap(all_rows(able, None), None, params.always).assign(sample_weight=1.0)
     taken = taken.reset_index(drop=True)
     card = _card(ALWAYS, taken, steps=steps)

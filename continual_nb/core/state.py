@@ -87,6 +87,7 @@ class Card(Result):
     rivals: tuple[Rival, ...] = ()
     always: str | None = None  # hash of the yardstick that was trained on all of history
     always_card: dict[str, Any] = {}  # its training card
+    earlier_card: dict[str, Any] = {}  # training card of the yardstick one window before it
     constant: dict[str, float] = {}  # what could be answered without a model, as last learned
     manifest: str = ""  # sha256 of store.json
     ledger: str = ""  # hash of the ledger's last line
@@ -118,14 +119,15 @@ class State:
 
     def model(
         self,
-        hash_: str,  # of a present or former champion, or of the yardstick
+        hash_: str,  # of a present or former champion, or of one of the two yardsticks
         train: Train,  # models and trusted_types
     ) -> Any:  # core.models.Model
         "Load a model; what its card names counts as far as train.models still names the package."
         from continual_nb.core.models import load, named_types
 
         content = self.models[hash_]
-        types = {self.card.always: self.card.always_card.get("types")}
+        yardsticks = (self.card.always_card, self.card.earlier_card)
+        types = {card.get("hash"): card.get("types") for card in yardsticks}
         types |= {c.hash: c.types for c in self.card.champions}
         return load(
             content, hash_, train.trusted_types, named_types(content, train, types.get(hash_, ()))
@@ -202,7 +204,10 @@ def read_state(folder: Path) -> State:
         read_layout(name, read_json(folder / name)) if (folder / name).exists() else None
     )
     kept = dict.fromkeys(
-        [*(c.hash for c in card.champions), *([card.always] if card.always else [])]
+        [
+            *(c.hash for c in card.champions),
+            *filter(None, (card.always, card.earlier_card.get("hash"))),
+        ]
     )
     models = {hash_: _model_bytes(folder, hash_) for hash_ in kept}
     return State(

@@ -352,6 +352,8 @@ def _with_champion(after, moment, hash_, cards, evaluation, models, reference) -
     )
     new = _with_refit(tested, evaluation.refit if hash_ != judged else None, moment.number)
     profile, held = evaluation.profiles.get(judged), {**after.models, **models}
+    known = {c.hash for c in after.card.champions}  # the tested one may be the champion of before
+    new = tuple(c for c in new if c.hash == hash_ or c.hash not in known)
     return replace(
         after,
         card=after.card.model_copy(update={"champions": (*after.card.champions, *new)}),
@@ -411,23 +413,24 @@ def _open_questions(evaluation: Evaluation) -> tuple[str, ...]:
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #99d2747b
 def _with_yardsticks(state: State, training: Training, models: Mapping[str, bytes]) -> State:
-    "Keep the newest yardstick, and let go of the one before unless it is a champion."
+    """Keep the newest yardstick and the one before it, and let go of older ones unless they are
+    champions."""
     cards = (
         [training.always]
         if training.always
         else sorted(training.challengers, key=lambda c: -c.rows)
     )
     constant = cards[0].constant if cards else state.card.constant
-    kept = training.always.hash if training.always else state.card.always
-    champions = {c.hash for c in state.card.champions}
-    held = {k: v for k, v in state.models.items() if k in champions or k == kept}
+    about, earlier = state.card.always_card, state.card.earlier_card
+    if training.always and training.always.hash != state.card.always:
+        about, earlier = training.always.model_dump(mode="json"), about
+    kept = about.get("hash")
+    needed = {kept, earlier.get("hash"), *(c.hash for c in state.card.champions)}
+    held = {k: v for k, v in state.models.items() if k in needed}
     if kept and kept not in held:
         held[kept] = models[kept]
-    about = training.always.model_dump(mode="json") if training.always else state.card.always_card
-    card = state.card.model_copy(
-        update={"always": kept, "always_card": about, "constant": constant}
-    )
-    return replace(state, card=card, models=held)
+    told = {"always": kept, "always_card": about, "earlier_card": earlier, "constant": constant}
+    return replace(state, card=state.card.model_copy(update=told), models=held)
 
 
 def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, changed: bool) -> dict:
@@ -465,6 +468,7 @@ def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, cha
         "ghosts": [spelled(c) for c in evaluation.ghosts],
         "yardsticks": [spelled(c) for c in evaluation.yardsticks],
         **({ALWAYS: evaluation.window_gain.model_dump()} if evaluation.window_gain else {}),
+        **({"fresher": evaluation.fresher_now.model_dump()} if evaluation.fresher_now else {}),
         "fresh": [number(best.loss / best.baseline_loss), number(error / best.baseline_loss)]
         if best
         else None,

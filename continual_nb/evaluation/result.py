@@ -100,12 +100,16 @@ class Evaluation(Result):
     yardsticks: tuple[Comparison, ...] = ()  # `always` and `constant` against the champion
     window_gain: WindowGain | None = None  # what retraining on everything gained on the newest rows
     gains: Gains | None = None  # and in all windows since the last change of model
+    fresher_now: WindowGain | None = None  # what training it one window later gained on them
+    fresher: Gains | None = None  # and in all windows of the record
+    # the present model has been tested in the place of its own recipe's training of today
+    refresh: bool = False
 
     def section(self) -> Section:
         """Show the gains of the best challenger and its gates; the gates of the others and all
         scores are folded."""
         shown, folded = _tables(self)
-        told = (self.gains, self.recall, self.refit)
+        told = (self.fresher if self.refresh else self.gains, self.recall, self.refit)
         more = [part.sentence for part in told if part is not None]
         lead = " ".join(filter(None, (self.in_words, self.stop, *more)))
         return Section(
@@ -145,6 +149,11 @@ class Evaluation(Result):
         if self.answer == "skipped" or not self.gates:
             return self.reason
         unseen, several = f"on {self.rows:,} events that it had not seen", len(self.gates) > 1
+        if self.answer == "promote" and self.refresh:
+            return (
+                "The present model's own training, repeated with the newest window, passed every "
+                "test that an update needs: it was tested as a recipe, window by window."
+            )
         if self.answer == "promote":
             than = f" makes {_share(self, best)} than the present one {unseen}, and" if best else ""
             new = f"The best of {len(self.gates)} new models" if several else "The new model"

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEANS', 'CHANGES', 'broken_data', 'no_champion', 'better_before', 'left_to_people', 'pays', 'corrects', 'gains_pay',
-           'moved_without_harm', 'proven_harm', 'known_fault', 'needs_a_look', 'lacks_a_class', 'choices',
+           'freshness_pays', 'moved_without_harm', 'proven_harm', 'known_fault', 'needs_a_look', 'choices',
            'worth_of_waiting', 'labels_worth_asking', 'labels_tell', 'advised', 'at_prices', 'decide']
 
 # %% ../../nbs/20_policy/03_decide.ipynb #197e39ec
@@ -13,7 +13,7 @@ from functools import partial
 
 from ..core.costs import money
 from ..core.files import number
-from ..core.gains import Gains, gains_so_far
+from ..core.gains import SCALES, Gains, fresher_so_far, gains_so_far
 from ..core.params import Decide, Trigger
 from ..core.state import State
 from ..monitoring.result import Monitoring
@@ -89,7 +89,7 @@ def left_to_people(state: State, do: str) -> list[int]:
 
 def pays(params: Decide, known: Evidence) -> Rule:
     "Does the trigger of params.yaml ask for an update?"
-    question, stack = "Is an update worth its cost?", Stack([params.trigger])
+    question, stack = "Does an update pay?", Stack([params.trigger])
     if stack.fires(known)[0]:
         return Rule(question=question, answer="yes", because=_told(params, known))
     if stack.answers(known)[stack.decides[0]]:
@@ -140,19 +140,19 @@ def _parts(trigger: Trigger, name: str) -> list[str]:
 
 def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Would correcting the champion's answers bring back enough of the loss, for less money?"
-    question, found = "Would recalibration suffice?", monitoring.correctable
+    question, found = "Is it enough to correct its answers?", monitoring.correctable
     cash = partial(money, currency=params.costs.currency)
     if params.recalibrate is None or state.card.champion is None:
         return Rule(
             question=question,
             answer="no",
-            because="switched off in params.yaml"
-            if params.recalibrate is None
-            else "there is no model",
+            because="this is not asked" if params.recalibrate is None else "there is no model",
         )
     if found is None or monitoring.excess is None:
         return Rule(
-            question=question, answer="cannot tell", because="too few mature labels of some class"
+            question=question,
+            answer="cannot tell",
+            because="too few labels that count, of every class",
         )
     said = (
         f"on this window it would save {found.gain:.4f} per event ({found.low:.4f} to "
@@ -160,7 +160,9 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     )
     worth = found.gain * monitoring.rows * params.horizon * params.costs.loss
     if monitoring.excess <= 0 or found.low <= 0:
-        return Rule(question=question, answer="no", because=f"no gain is proven: {said}")
+        return Rule(
+            question=question, answer="no", because=f"nothing is proven to be gained by it: {said}"
+        )
     if found.gain < params.recalibrate * monitoring.excess:
         return Rule(
             question=question, answer="no", because=f"most of the loss would remain: {said}"
@@ -200,9 +202,9 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
 # %% ../../nbs/20_policy/03_decide.ipynb #335df1bc
 def gains_pay(params: Decide, monitoring: Monitoring, state: State, known: Evidence) -> Rule:
     "Would retraining on everything gain more than an update costs, and could that be proven?"
-    question, found = "Would retraining on all data gain enough?", gains_so_far(state.ledger)
+    question, found = "Has retraining on everything gained enough?", gains_so_far(state.ledger)
     if params.gains is None or params.trigger.when == "never" or state.card.champion is None:
-        return Rule(question=question, answer="no", because="switched off in params.yaml")
+        return Rule(question=question, answer="no", because="this is not asked")
     if found is None or found.against != state.card.champion:
         why = "it has not been scored beside the present model yet"
         return Rule(question=question, answer="cannot tell", because=why)
@@ -217,12 +219,62 @@ def gains_pay(params: Decide, monitoring: Monitoring, state: State, known: Evide
     if worth < params.costs.change or worth <= 0:
         return Rule(question=question, answer="no", because=said)
     if not found.in_sight or _waits(state, found):
-        why = f"{said}; no gain is proven, and one more window would not prove one"
+        why = (
+            f"{said}; that it gains anything is not proven, and one more window would not prove it"
+        )
         return Rule(question=question, answer="no", because=why)
     if Stack([params.trigger]).held(known)[0]:
         held = "warm-up, cool-down or the budget of updates forbids an update now"
         return Rule(question=question, answer="no", because=f"{said}; {held}")
     return Rule(question=question, answer="yes", because=said)
+
+# %% ../../nbs/20_policy/03_decide.ipynb #67c431b5
+def freshness_pays(params: Decide, monitoring: Monitoring, state: State, known: Evidence) -> Rule:
+    """Is it proven that training one window later gains, and does the next window alone pay for it?
+    Then the present model's own training is repeated, without waiting for it to fall behind."""
+    question, found = "Does retraining pay in every window?", fresher_so_far(state.ledger)
+    champion = state.champion()
+    if params.gains is None or params.trigger.when == "never" or champion is None:
+        return Rule(question=question, answer="no", because="this is not asked")
+    if found is None:
+        return _doubled(question, params, monitoring, state, known)
+    cash, lately = partial(money, currency=params.costs.currency), found.recent
+    sure = lately.gain - params.gains * lately.se
+    worth = max(sure * params.costs.loss * monitoring.rows, 0.0)
+    said = (
+        f"{found.sentence} At the rate of the last {len(lately.windows)} that is worth "
+        f"{cash(worth)} in the next window; an update costs {cash(params.costs.change)}"
+    )
+    if not found.proven or worth < params.costs.change or worth <= 0:
+        return Rule(question=question, answer="no", because=said)
+    if Stack([params.trigger]).held(known)[0]:
+        held = "warm-up, cool-down or the budget of updates forbids an update now"
+        return Rule(question=question, answer="no", because=f"{said}; {held}")
+    return Rule(question=question, answer="yes", because=said)
+
+# %% ../../nbs/20_policy/03_decide.ipynb #d772d65c
+def _doubled(
+    question: str, params: Decide, monitoring: Monitoring, state: State, known: Evidence
+) -> Rule:
+    """Before two trainings have been compared: has what is known doubled since the last change, and
+    would a small gain over the horizon pay for an attempt?"""
+    begun = max(c.iteration for c in state.card.champions)
+    seen = [(e["iteration"], e.get("new_labels", 0)) for e in state.ledger if e["kind"] == "seen"]
+    had = sum(labels for iteration, labels in seen if iteration <= begun)
+    new = sum(labels for iteration, labels in seen if iteration > begun) + monitoring.mature
+    tried = any(
+        e["kind"] == "proposal" and e.get("means") == "retrain" and e["iteration"] > begun
+        for e in state.ledger
+    )
+    said = f"two trainings in a row have not been compared yet; {new:,} labels are new to {had:,}"
+    base = state.champion().accepted.baseline_loss or 0.0
+    small = SCALES[0] * base * params.costs.loss * monitoring.rows * params.horizon
+    if tried or not had or new < had or small < params.costs.change:
+        return Rule(question=question, answer="cannot tell", because=said)
+    if Stack([params.trigger]).held(known)[0]:
+        held = "warm-up, cool-down or the budget of updates forbids an update now"
+        return Rule(question=question, answer="no", because=f"{said}; {held}")
+    return Rule(question=question, answer="yes", because=f"{said}: an attempt will tell")
 
 # %% ../../nbs/20_policy/03_decide.ipynb #6412a203
 def _events_in(state: State, windows: tuple[str, ...]) -> int:
@@ -267,12 +319,12 @@ def _tried(state: State) -> int | None:
 # %% ../../nbs/20_policy/03_decide.ipynb #4a7ed002
 def moved_without_harm(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Has the world left the reference for good, while the model serves it as well as before?"
-    question, need = "Is the reference out of date?", params.refresh_after
+    question, need = "Has the reference grown old?", params.refresh_after
     if need is None or state.reference is None:
         return Rule(
             question=question,
             answer="no",
-            because="switched off in params.yaml" if need is None else "there is no reference",
+            because="this is not asked" if need is None else "there is no reference",
         )
     begun = max([state.reference["iteration"], *left_to_people(state, "refresh")])
     past = [e for e in state.ledger if e["kind"] == "seen" and e["iteration"] > begun]
@@ -296,7 +348,7 @@ def moved_without_harm(params: Decide, monitoring: Monitoring, state: State) -> 
     return Rule(
         question=question,
         answer="no",
-        because=f"{since} windows in a row with drift that did no harm; {need} are required",
+        because=f"{since} windows in a row with drift that did no harm; {need} are asked for",
     )
 
 
@@ -353,52 +405,23 @@ def needs_a_look(monitoring: Monitoring) -> Rule:
     "Is there something that only a person can judge?"
     asked = [incident for incident in monitoring.incidents if incident.severity in ("look", "harm")]
     return Rule(
-        question="Must a person inspect the findings?",
+        question="Must a person look?",
         answer="yes" if asked else "no",
-        because=asked[0].sentence if asked else "no incident requires it",
+        because=asked[0].sentence if asked else "no incident asks for it",
     )
-
-# %% ../../nbs/20_policy/03_decide.ipynb #68d090dc
-def lacks_a_class(params: Decide, monitoring: Monitoring, known: Evidence) -> Rule:
-    "Would a model that knows the new classes of the label save more than an update costs?"
-    question, found = (
-        "Is a class unknown to the model, and is learning it worth its cost?",
-        monitoring.unknown,
-    )
-    cash = partial(money, currency=params.costs.currency)
-    if found is None:
-        because = "no label is of a class that the model does not know"
-        return Rule(question=question, answer="no", because=because)
-    left = params.horizon - 1  # windows that an update of this iteration serves
-    worth = found.saved(_sure(params)) * monitoring.rows * left * params.costs.loss
-    said = (
-        f"{found.share:.1%} of the labelled events are of a class that the model does not know; "
-        f"learning how frequent it is would save {cash(worth)} over the next {left} windows, and "
-        f"an update costs {cash(params.costs.change)}"
-    )
-    if worth < params.costs.change or worth <= 0 or params.trigger.when == "never":
-        never = "; the policy never updates" if params.trigger.when == "never" else ""
-        return Rule(question=question, answer="no", because=f"{said}{never}")
-    if not found.in_sight:
-        few = f"{found.rows:,} such events are too few to prove it on"
-        return Rule(question=question, answer="no", because=f"{said}; {few}")
-    if Stack([params.trigger]).held(known)[0]:
-        held = "warm-up, cool-down or the budget of updates forbids an update now"
-        return Rule(question=question, answer="no", because=f"{said}; {held}")
-    return Rule(question=question, answer="yes", because=said)
 
 # %% ../../nbs/20_policy/03_decide.ipynb #376b31c8
 def choices(params: Decide, monitoring: Monitoring, state: State, means: str) -> tuple[Option, ...]:
-    "List the options, cheapest first."
+    "List what could be done, cheapest first."
     costs, (gain, low, high) = params.costs, _expected(monitoring, params)
     broken, asked = broken_data(monitoring), needs_a_look(monitoring)
     sure = low is not None and low > 0
     made = [
         Option(
             means="none",
-            because="no finding requires more"
+            because="nothing found asks for more"
             if not sure and asked.answer == "no"
-            else "the incidents continue",
+            else "what was found goes on",
             enough=not sure and asked.answer == "no",
         ),
         Option(
@@ -555,10 +578,7 @@ def labels_worth_asking(params: Decide, monitoring: Monitoring) -> tuple[int, fl
 # %% ../../nbs/20_policy/03_decide.ipynb #e773723f
 def labels_tell(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Would labels that people give make the decision better by more than they cost?"
-    question, most = (
-        "Would more labels settle the question?",
-        min(params.labels, monitoring.askable),
-    )
+    question, most = "Would more labels settle it?", min(params.labels, monitoring.askable)
     cash = partial(money, currency=params.costs.currency)
     if state.card.champion is None or not params.labels:
         return Rule(
@@ -595,7 +615,7 @@ def labels_tell(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     return Rule(
         question=question,
         answer="yes" if worth > count * params.costs.label else "no",
-        because=f"{count:,} more labels of this window would improve the decision by about "
+        because=f"{count:,} more labels of this window would make the decision better by about "
         f"{cash(worth)}, and cost {cash(count * params.costs.label)}",
     )
 
@@ -607,7 +627,7 @@ MEANS = {
     "corrects": ("improve", "recalibrate"),
     "pays": ("improve", "retrain"),
     "gains": ("improve", "retrain"),
-    "class": ("improve", "retrain"),
+    "fresher": ("improve", "retrain"),
     "harm": ("improve", "retrain"),
     "labels": ("improve", "label more"),
     "look": ("inspect", "look"),
@@ -636,7 +656,7 @@ def advised(
     )  # broken data forbid all else, and are told once
     first_yes = next((name for name, rule in open_rules.items() if rule.answer == "yes"), None)
     action, means = MEANS[first_yes] if first_yes else ("continue", "none")
-    cause = rules[first_yes].because if first_yes else "No finding requires action."
+    cause = rules[first_yes].because if first_yes else "Nothing found asks for action."
     if since and not first_yes:
         cause = (
             f"{rules['broken'].because} A person was asked in {since}; until it is repaired, "
@@ -664,7 +684,7 @@ def _rules(
         "corrects": corrects(params, monitoring, state),
         "pays": pays(params, known),
         "gains": gains_pay(params, monitoring, state, known),
-        "class": lacks_a_class(params, monitoring, known),
+        "fresher": freshness_pays(params, monitoring, state, known),
         "harm": proven_harm(params, monitoring, known),
         "labels": labels_tell(params, monitoring, state),
         "look": needs_a_look(monitoring),

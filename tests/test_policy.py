@@ -331,7 +331,9 @@ def orders(
 @pytest.mark.parametrize("delay", ["12h", "9d"])
 def test_the_fast_walk_takes_the_steps_of_the_exact_fold(delay):
     params, source = orders(delay=delay)
-    params = params.model_copy(update={"train": params.train.model_copy(update={"refit": False})})
+    plain = {"train": params.train.model_copy(update={"refit": False})}
+    plain |= {"decide": params.decide.model_copy(update={"gains": None})}
+    params = params.model_copy(update=plain)
     matrix, turns = build(params, source), fold(params, source)
     assert {card.hash for t in turns for card in t.training.challengers} <= set(matrix.hash)
     found = gap(matrix, params, turns)

@@ -203,9 +203,9 @@ def test_the_yardsticks_of_an_iteration_were_made_before_it(lived):
         assert found["always"].challenger == before.training.always.hash == before.state.card.always
         assert found["always"].challenger in before.state.models
         champions = {c.hash for c in turn.state.card.champions}
-        assert set(turn.state.models) == champions | {
-            turn.state.card.always
-        }  # no older one is kept
+        card = turn.state.card  # the last two are kept, no older one
+        assert set(turn.state.models) == champions | {card.always, card.earlier_card["hash"]}
+        assert card.earlier_card["hash"] == before.state.card.always
         assert before.training.always.trained_until < turn.evaluation.evaluated_from
 
 

@@ -897,7 +897,7 @@ def _differences(
             for gates in turn.evaluation.gates.values()
             for gate in gates
         )
-        early = tried and not fast.attempts[0, k] and turn.evaluation.gains is not None
+        early = tried and not fast.attempts[0, k] and turn.training.always is not None
         refits = "refits models with the evaluation rows"
         beyond = "updates for what retraining on everything gains" if early else refits
         why = (

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MEANS', 'CHANGES', 'broken_data', 'no_champion', 'better_before', 'left_to_people', 'pays', 'corrects', 'gains_pay',
-           'freshness_pays', 'moved_without_harm', 'proven_harm', 'known_fault', 'needs_a_look', 'choices',
-           'worth_of_waiting', 'labels_worth_asking', 'labels_tell', 'advised', 'at_prices', 'decide']
+           'freshness_pays', 'moved_without_harm', 'proven_harm', 'known_fault', 'needs_a_look', 'lacks_a_class',
+           'choices', 'worth_of_waiting', 'labels_worth_asking', 'labels_tell', 'advised', 'at_prices', 'decide']
 
 # %% ../../nbs/20_policy/03_decide.ipynb #197e39ec
 import math
@@ -89,7 +89,7 @@ def left_to_people(state: State, do: str) -> list[int]:
 
 def pays(params: Decide, known: Evidence) -> Rule:
     "Does the trigger of params.yaml ask for an update?"
-    question, stack = "Does an update pay?", Stack([params.trigger])
+    question, stack = "Is an update worth its cost?", Stack([params.trigger])
     if stack.fires(known)[0]:
         return Rule(question=question, answer="yes", because=_told(params, known))
     if stack.answers(known)[stack.decides[0]]:
@@ -140,19 +140,19 @@ def _parts(trigger: Trigger, name: str) -> list[str]:
 
 def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Would correcting the champion's answers bring back enough of the loss, for less money?"
-    question, found = "Is it enough to correct its answers?", monitoring.correctable
+    question, found = "Would recalibration suffice?", monitoring.correctable
     cash = partial(money, currency=params.costs.currency)
     if params.recalibrate is None or state.card.champion is None:
         return Rule(
             question=question,
             answer="no",
-            because="this is not asked" if params.recalibrate is None else "there is no model",
+            because="switched off in params.yaml"
+            if params.recalibrate is None
+            else "there is no model",
         )
     if found is None or monitoring.excess is None:
         return Rule(
-            question=question,
-            answer="cannot tell",
-            because="too few labels that count, of every class",
+            question=question, answer="cannot tell", because="too few mature labels of some class"
         )
     said = (
         f"on this window it would save {found.gain:.4f} per event ({found.low:.4f} to "
@@ -160,9 +160,7 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     )
     worth = found.gain * monitoring.rows * params.horizon * params.costs.loss
     if monitoring.excess <= 0 or found.low <= 0:
-        return Rule(
-            question=question, answer="no", because=f"nothing is proven to be gained by it: {said}"
-        )
+        return Rule(question=question, answer="no", because=f"no gain is proven: {said}")
     if found.gain < params.recalibrate * monitoring.excess:
         return Rule(
             question=question, answer="no", because=f"most of the loss would remain: {said}"
@@ -202,9 +200,9 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
 # %% ../../nbs/20_policy/03_decide.ipynb #335df1bc
 def gains_pay(params: Decide, monitoring: Monitoring, state: State, known: Evidence) -> Rule:
     "Would retraining on everything gain more than an update costs, and could that be proven?"
-    question, found = "Has retraining on everything gained enough?", gains_so_far(state.ledger)
+    question, found = "Would retraining on all data gain enough?", gains_so_far(state.ledger)
     if params.gains is None or params.trigger.when == "never" or state.card.champion is None:
-        return Rule(question=question, answer="no", because="this is not asked")
+        return Rule(question=question, answer="no", because="switched off in params.yaml")
     if found is None or found.against != state.card.champion:
         why = "it has not been scored beside the present model yet"
         return Rule(question=question, answer="cannot tell", because=why)
@@ -219,9 +217,7 @@ def gains_pay(params: Decide, monitoring: Monitoring, state: State, known: Evide
     if worth < params.costs.change or worth <= 0:
         return Rule(question=question, answer="no", because=said)
     if not found.in_sight or _waits(state, found):
-        why = (
-            f"{said}; that it gains anything is not proven, and one more window would not prove it"
-        )
+        why = f"{said}; no gain is proven, and one more window would not prove one"
         return Rule(question=question, answer="no", because=why)
     if Stack([params.trigger]).held(known)[0]:
         held = "warm-up, cool-down or the budget of updates forbids an update now"
@@ -319,12 +315,12 @@ def _tried(state: State) -> int | None:
 # %% ../../nbs/20_policy/03_decide.ipynb #4a7ed002
 def moved_without_harm(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Has the world left the reference for good, while the model serves it as well as before?"
-    question, need = "Has the reference grown old?", params.refresh_after
+    question, need = "Is the reference out of date?", params.refresh_after
     if need is None or state.reference is None:
         return Rule(
             question=question,
             answer="no",
-            because="this is not asked" if need is None else "there is no reference",
+            because="switched off in params.yaml" if need is None else "there is no reference",
         )
     begun = max([state.reference["iteration"], *left_to_people(state, "refresh")])
     past = [e for e in state.ledger if e["kind"] == "seen" and e["iteration"] > begun]
@@ -348,7 +344,7 @@ def moved_without_harm(params: Decide, monitoring: Monitoring, state: State) -> 
     return Rule(
         question=question,
         answer="no",
-        because=f"{since} windows in a row with drift that did no harm; {need} are asked for",
+        because=f"{since} windows in a row with drift that did no harm; {need} are required",
     )
 
 
@@ -405,23 +401,52 @@ def needs_a_look(monitoring: Monitoring) -> Rule:
     "Is there something that only a person can judge?"
     asked = [incident for incident in monitoring.incidents if incident.severity in ("look", "harm")]
     return Rule(
-        question="Must a person look?",
+        question="Must a person inspect the findings?",
         answer="yes" if asked else "no",
-        because=asked[0].sentence if asked else "no incident asks for it",
+        because=asked[0].sentence if asked else "no incident requires it",
     )
+
+# %% ../../nbs/20_policy/03_decide.ipynb #68d090dc
+def lacks_a_class(params: Decide, monitoring: Monitoring, known: Evidence) -> Rule:
+    "Would a model that knows the new classes of the label save more than an update costs?"
+    question, found = (
+        "Is a class unknown to the model, and is learning it worth its cost?",
+        monitoring.unknown,
+    )
+    cash = partial(money, currency=params.costs.currency)
+    if found is None:
+        because = "no label is of a class that the model does not know"
+        return Rule(question=question, answer="no", because=because)
+    left = params.horizon - 1  # windows that an update of this iteration serves
+    worth = found.saved(_sure(params)) * monitoring.rows * left * params.costs.loss
+    said = (
+        f"{found.share:.1%} of the labelled events are of a class that the model does not know; "
+        f"learning how frequent it is would save {cash(worth)} over the next {left} windows, and "
+        f"an update costs {cash(params.costs.change)}"
+    )
+    if worth < params.costs.change or worth <= 0 or params.trigger.when == "never":
+        never = "; the policy never updates" if params.trigger.when == "never" else ""
+        return Rule(question=question, answer="no", because=f"{said}{never}")
+    if not found.in_sight:
+        few = f"{found.rows:,} such events are too few to prove it on"
+        return Rule(question=question, answer="no", because=f"{said}; {few}")
+    if Stack([params.trigger]).held(known)[0]:
+        held = "warm-up, cool-down or the budget of updates forbids an update now"
+        return Rule(question=question, answer="no", because=f"{said}; {held}")
+    return Rule(question=question, answer="yes", because=said)
 
 # %% ../../nbs/20_policy/03_decide.ipynb #376b31c8
 def choices(params: Decide, monitoring: Monitoring, state: State, means: str) -> tuple[Option, ...]:
-    "List what could be done, cheapest first."
+    "List the options, cheapest first."
     costs, (gain, low, high) = params.costs, _expected(monitoring, params)
     broken, asked = broken_data(monitoring), needs_a_look(monitoring)
     sure = low is not None and low > 0
     made = [
         Option(
             means="none",
-            because="nothing found asks for more"
+            because="no finding requires more"
             if not sure and asked.answer == "no"
-            else "what was found goes on",
+            else "the incidents continue",
             enough=not sure and asked.answer == "no",
         ),
         Option(
@@ -578,7 +603,10 @@ def labels_worth_asking(params: Decide, monitoring: Monitoring) -> tuple[int, fl
 # %% ../../nbs/20_policy/03_decide.ipynb #e773723f
 def labels_tell(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     "Would labels that people give make the decision better by more than they cost?"
-    question, most = "Would more labels settle it?", min(params.labels, monitoring.askable)
+    question, most = (
+        "Would more labels settle the question?",
+        min(params.labels, monitoring.askable),
+    )
     cash = partial(money, currency=params.costs.currency)
     if state.card.champion is None or not params.labels:
         return Rule(
@@ -615,7 +643,7 @@ def labels_tell(params: Decide, monitoring: Monitoring, state: State) -> Rule:
     return Rule(
         question=question,
         answer="yes" if worth > count * params.costs.label else "no",
-        because=f"{count:,} more labels of this window would make the decision better by about "
+        because=f"{count:,} more labels of this window would improve the decision by about "
         f"{cash(worth)}, and cost {cash(count * params.costs.label)}",
     )
 
@@ -627,6 +655,7 @@ MEANS = {
     "corrects": ("improve", "recalibrate"),
     "pays": ("improve", "retrain"),
     "gains": ("improve", "retrain"),
+    "class": ("improve", "retrain"),
     "fresher": ("improve", "retrain"),
     "harm": ("improve", "retrain"),
     "labels": ("improve", "label more"),
@@ -656,7 +685,7 @@ def advised(
     )  # broken data forbid all else, and are told once
     first_yes = next((name for name, rule in open_rules.items() if rule.answer == "yes"), None)
     action, means = MEANS[first_yes] if first_yes else ("continue", "none")
-    cause = rules[first_yes].because if first_yes else "Nothing found asks for action."
+    cause = rules[first_yes].because if first_yes else "No finding requires action."
     if since and not first_yes:
         cause = (
             f"{rules['broken'].because} A person was asked in {since}; until it is repaired, "
@@ -684,6 +713,7 @@ def _rules(
         "corrects": corrects(params, monitoring, state),
         "pays": pays(params, known),
         "gains": gains_pay(params, monitoring, state, known),
+        "class": lacks_a_class(params, monitoring, known),
         "fresher": freshness_pays(params, monitoring, state, known),
         "harm": proven_harm(params, monitoring, known),
         "labels": labels_tell(params, monitoring, state),

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..composition.recipes import always_steps
-from ..composition.result import Composed
+from ..composition.result import Composed, Composition
 from ..core.doors import OutOfTime
 from ..core.calibration import RECALIBRATE
 from ..core.files import ContinualError, canonical_json, number, sha256
@@ -405,7 +404,7 @@ def _over_time(
     params: Params,
     state: State,
     training: Training,
-    evaluation: pd.DataFrame,  # rows that decide
+    composed: Composed,  # the rows that decide
     gains: Gains | None,  # of the yardstick over the champion, in all windows since it changed
     fresher: Gains | None,  # of its training one window later, in all windows
 ) -> tuple[Card, Tested] | None:
@@ -414,12 +413,12 @@ def _over_time(
     one window earlier."""
     card = Card.model_validate(state.card.always_card) if state.card.always_card else None
     trained = any(c.recipe != RECALIBRATE for c in training.challengers)
-    if card is None or not trained or training.always is None or evaluation.empty:
+    if card is None or not trained or training.always is None or composed.evaluation.empty:
         return None
-    seen = evaluation["event_time"].min() <= pd.Timestamp(card.trained_until)
+    seen = composed.evaluation["event_time"].min() <= pd.Timestamp(card.trained_until)
     if seen or card.hash in {c.hash for c in training.challengers}:
         return None
-    alike = _alike(params)
+    alike = _alike(composed.composition)
     own = state.champion() is not None and state.champion().recipe in (ALWAYS, *alike)
     if card.hash != state.card.champion:
         both = own and gains is not None and fresher is not None
@@ -432,10 +431,10 @@ def _over_time(
     return card, Tested(card.hash, fresher, state.model(earlier, params.train), alike)
 
 
-def _alike(params: Params) -> tuple[str, ...]:  # names of recipes
+def _alike(composition: Composition) -> tuple[str, ...]:  # names of recipes
     "Recipes that take the rows that the yardstick takes."
-    steps = always_steps(params.compose.always)
-    return tuple(name for name, recipe in params.compose.recipes.items() if tuple(recipe) == steps)
+    own = composition.always.recipe if composition.always else ""
+    return tuple(s.name for s in composition.sets if own and s.recipe == own)
 
 
 def _as_of_now(tested: Card, training: Training) -> Refit | None:
@@ -476,8 +475,7 @@ def run_evaluation(
     fresh = {} if leak else loaded(training, challengers, params.train)
     measured, gains = _gained(params, state, composed)
     later, fresher = _fresher(params, state, composed)
-    at = composed.evaluation
-    found = _over_time(params, state, training, at, gains, fresher) if fresh else None
+    found = _over_time(params, state, training, composed, gains, fresher) if fresh else None
     card, tested = found or (None, None)
     now = training
     if card is not None:

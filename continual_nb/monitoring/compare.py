@@ -70,16 +70,20 @@ from continual_nb.monitoring.detectors.dependence import (
     thinned,
 )
 from .detectors.familiar import drawn, familiar
-from continual_nb.monitoring.detectors.tables import (
-    copies,
+from continual_nb.monitoring.detectors.dates import (
+    comparable_part,
     date_pairs,
     dates_of,
     days_between,
-    gaps,
+    derived,
+    far_dates,
+    future_dates,
+    heavy_day,
     no_days,
-    other_form,
-    rarely,
+    parts_of_dates,
+    unreadable,
 )
+from .detectors.tables import copies, other_form, rarely
 from continual_nb.monitoring.diagnosis.loss import (
     LossChange,
     loss_change,
@@ -459,10 +463,9 @@ class Monitor:
         }
         self.reference_ = as_measures(self.reference_, self.units_)
         dates = dates_of(self.reference_)
-        pairs = date_pairs(dates)
-        between = gaps(dates, pairs)
-        self.gaps_ = dict(zip(between, pairs))
-        self.reference_ = self.reference_.assign(**between)
+        self.gaps_ = {f"days from {a} to {b}": (a, b) for a, b in date_pairs(dates)}
+        self.gaps_ |= parts_of_dates(dates)
+        self.reference_ = self.reference_.assign(**derived(dates, self.gaps_))
         self.constant_, self.names_ = {}, {}
         self.kinds_, self.profiles_, self.sorted_, self.unread_ = {}, {}, {}, {}
         for name in self.reference_:
@@ -554,6 +557,14 @@ class _Structure:
     def _add(self, finding: Finding | None) -> None:
         self.found += [finding] if finding is not None else []
 
+    def _same_span(self, name: str) -> bool:
+        "Whether a part of a date can be compared with that of the reference."
+        date = self.m.gaps_[name][0]
+        if name not in self.window or date not in self.window:
+            return False
+        now = cleaned(self.window[date], "datetime")[0]
+        return comparable_part(name, self.m.dates_[date], now)
+
     def _settle(self, name: str, kind: Kind | None, why: str) -> None:
         rows = int(self.window[name].notna().sum()) if name in self.window else 0
         blank = dict.fromkeys(
@@ -585,6 +596,8 @@ class _Structure:
                     f"The {'reference' if side == 'reference' else 'current side'} has no rows.",
                 )
         for name in dict.fromkeys([*m.reference_, *self.window]):
+            if len(m.gaps_.get(name, "")) == 1 and not self._same_span(name):
+                continue
             if name not in self.window and name in m.gaps_:
                 self._settle(name, "numeric", "a date is missing or cannot be read")
             elif name not in self.window:
@@ -714,6 +727,17 @@ class _Reading:
         self._settle(name, kind, f"{kind} in the reference, {now} now")
         return True
 
+    def _in_future(self, name: str, then: pd.Series, now: pd.Series) -> None:
+        "Dates after the time of their own row, where the column of times is named."
+        m = self.m
+        if m.time in (None, name) or m.time not in m.dates_ or m.time not in self.window:
+            return
+        at = cleaned(self.window[m.time], "datetime")[0]
+        sides = [
+            pd.DataFrame({name: d, m.time: t}) for d, t in ((then, m.dates_[m.time]), (now, at))
+        ]
+        self._add(future_dates(name, m.time, sides))
+
     def _time_or_name(self, name: str, kind: Kind, values: pd.Series) -> None:
         "A date or a name of rows cannot drift; its span and its repeats can be told."
         then = self.m.reference_[name]
@@ -730,7 +754,10 @@ class _Reading:
                 )
             self._add(other_form(name, then, values))
             return self._settle(name, kind, "names rows; nothing to compare")
-        a, b = (cleaned(side, kind)[0].dropna() for side in (then, values))
+        (a, before), (b, unread) = (cleaned(side, kind) for side in (then, values))
+        self._add(unreadable(name, (before, unread), (len(a), len(b))))
+        self._in_future(name, a, b)
+        a, b = a.dropna(), b.dropna()
         if len(a) and len(b):
             span = lambda t: f"{t.min():%Y-%m-%d} to {t.max():%Y-%m-%d}"
             self._note(
@@ -740,7 +767,8 @@ class _Reading:
                 len(b),
                 f"{name} runs from {span(a)} in the reference and from {span(b)} now.",
             )
-            self._add(no_days(name, a, b))
+            for found in (no_days, far_dates, heavy_day):
+                self._add(found(name, a, b))
         elif len(a) and len(values):
             self._note(name, "all missing", "error", len(values), f"{name} has no date left.")
         self._settle(name, kind, "a date: that time passes is no drift")

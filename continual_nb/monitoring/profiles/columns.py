@@ -137,7 +137,7 @@ def cleaned(
             errors="coerce",
             utc=True,
             format=None if values.dtype.kind == "M" else "ISO8601",
-        )
+        ).astype("datetime64[us, UTC]")  # nanoseconds end in 2262
         return times, int(times.isna().sum() - values.isna().sum())
     if isinstance(values.dtype, pd.CategoricalDtype) or kind == "embedding":
         return values, 0

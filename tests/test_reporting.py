@@ -513,8 +513,10 @@ def test_worth_and_errors_are_in_the_units_of_the_reader():
         4,
     )
     about = Data(source="f", time="t", label="late", positive="1", numeric=("x",))
-    found, right = errors_in_words(about, {"recall": 0.412, "precision": None})
-    assert found == ("It finds", "41 of 100", "events with late = 1") and right[1] == "–"
+    found, right = errors_in_words(about, {"recall": 0.412, "precision": 0.63})
+    assert found == ("It finds", "41 of 100", "events with late = 1") and right[1] == "63 of 100"
+    (none,) = errors_in_words(about, {"recall": 0.0, "precision": None})
+    assert none[1:] == ("0 of 100", "events with late = 1: it predicts none")
     assert errors_in_words(about, {"median_error": 12.04})[0][1] == "12.0"
     assert errors_in_words(about, {}) == []
 

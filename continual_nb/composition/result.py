@@ -173,7 +173,9 @@ class Composition(Result):
         ax.set_ylabel("rows")
         legend(ax)
         said = "; ".join(f"{part.name}: {part.rows:,} rows" for part in parts)
-        return picture(figure, f"Rows by window of event time. {said}.")
+        span = windows[0] if len(windows) == 1 else f"{windows[0]} to {windows[-1]}"
+        finding = f"Rows of {span} in {len(self.sets)} training sets and the evaluation set"
+        return picture(figure, f"{finding}. Rows by window of event time: {said}.")
 
 # %% ../../nbs/30_composition/01_result.ipynb #89ebed16
 @dataclass(frozen=True)

@@ -757,7 +757,8 @@ class Ingested(Result):
         ax.set_ylabel("new rows")
         legend(ax)
         said = "; ".join(f"{name}: {n:,} events and {m:,} labels" for name, n, m in shown[-6:])
-        return picture(figure, f"New events and labels by window of event time. {said}.")
+        finding = f"{self.new_events:,} new events and {self.new_labels:,} new labels"
+        return picture(figure, f"{finding}. By window of event time: {said}.")
 
 # %% ../../nbs/00_core/08_ingest.ipynb #12d3f7fb
 def _span(days: float) -> str:

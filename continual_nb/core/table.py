@@ -159,6 +159,7 @@ REPORT = Stage(
     reads=(
         "data/decision.yaml",
         "objective.md",
+        "data.yaml",
         "params.yaml",
         "ingest",
         "monitor",

@@ -522,7 +522,7 @@ class Hindsight(Result):
         return Section(
             "Earlier decisions in hindsight",
             lead,
-            (self.plot(),) if self.measured else (),
+            (self.plot(),) if self.measured > 1 else (),
             tables,
             unchecked,
             every,
@@ -530,7 +530,7 @@ class Hindsight(Result):
 
     def plot(self):
         "Draw what every measured change promised and what it brought."
-        from continual_nb.core.pictures import BLUE, INK, QUIET, axes, picture
+        from continual_nb.core.pictures import BLUE, INK, QUIET, axes, legend, picture
 
         known = [
             d
@@ -552,19 +552,23 @@ class Hindsight(Result):
             alpha=0.8,
         )
         edge = max([0.0, *(max(d.promised, d.realised) for d in known)])
-        ax.plot([0, edge], [0, edge], color=QUIET, linewidth=1, linestyle="--")
-        ax.plot([0, edge], [0, self.slope * edge], color=INK, linewidth=1)
+        ax.plot(
+            [0, edge], [0, edge], color=QUIET, linewidth=1, linestyle="--", label="as estimated"
+        )
+        slope = f"{self.slope:.0%} of it"
+        ax.plot([0, edge], [0, self.slope * edge], color=INK, linewidth=1, label=slope)
+        legend(ax)
         ax.axhline(0, color=INK, linewidth=0.8)
-        ax.set(xlabel="loss per event that was promised to be saved", ylabel="and was saved")
+        ax.set(xlabel="estimated saving of loss per event", ylabel="realised saving")
         said = "; ".join(
-            f"{d.window or d.iteration}: {d.promised:.4g} promised, {d.realised:.4g} came"
+            f"{d.window or d.iteration}: {d.promised:.4g} estimated, {d.realised:.4g} realised"
             for d in known
         )
         return picture(
             figure,
             (
-                f"Promised and realised gains of {len(known)} changes, with 95 % intervals; the "
-                f"dashed line is what was promised, the other one {self.slope:.0%} of it. {said}."
+                f"{len(known)} changes of model realised {self.slope:.0%} of their estimated gains. "
+                f"Estimated and realised, with 95 % intervals: {said}."
             ).replace(" -", " \N{MINUS SIGN}"),
         )
 

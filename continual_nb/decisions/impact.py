@@ -13,7 +13,7 @@ from typing import ClassVar
 from ..core.costs import money
 from ..core.files import number
 from ..core.params import Costs, Params
-from ..core.pictures import BLUE, GREEN, INK, QUIET, RED, axes, picture
+from ..core.pictures import BLUE, GREEN, INK, QUIET, RED, axes, legend, picture
 from ..core.results import Result, Section, Table
 from ..core.replay import ALWAYS, CONSTANT, NEVER
 from .hindsight import Entry, beside, by_iteration, difference
@@ -440,8 +440,9 @@ def _grown(i: Impact):
         color=BLUE,
         alpha=0.15,
         linewidth=0,
+        label="95 % interval",
     )
-    ax.plot(x, sums, color=BLUE, marker="o", markersize=4)
+    ax.plot(x, sums, color=BLUE, marker="o", markersize=4, label="saved so far")
     ax.axhline(0, color=INK, linewidth=0.8)
     for u in i.updates:
         here = next(
@@ -455,17 +456,20 @@ def _grown(i: Impact):
                 linewidth=1,
                 linestyle="--",
             )
+    if i.updates:
+        ax.plot([], [], color=QUIET, linewidth=1, linestyle="--", label="update")
+    legend(ax)
     ax.set_xticks(
         list(x)[:: max(len(sums) // 8, 1)],
         [window for window, *_ in i.by_window][:: max(len(sums) // 8, 1)],
     )
-    ax.set_ylabel("money saved")
+    ax.set_ylabel(f"money saved{f' ({i.currency})' if i.currency else ''}")
     said = "; ".join(
         f"{window}: {_money(s)} (±{_money(h)})"
         for (window, *_), s, h in zip(i.by_window, sums, halves)
     )
     return picture(
         figure,
-        "Money saved against the first model, added up by window; dashed lines are updates. "
-        f"{said}.",
+        f"Saved so far against keeping the first model: {_money(i.money)} "
+        f"({_money(i.money_low)} to {_money(i.money_high)}). Added up by window: {said}.",
     )

@@ -8,11 +8,12 @@ __all__ = ['FORMER', 'MATRIX', 'DRAWN', 'TRANSFER', 'PLAIN', 'forest', 'Evaluati
 # %% ../../nbs/50_evaluation/03_result.ipynb #51d9d612
 from typing import ClassVar, Literal
 
+from ..core.dictionary import Worded, names_in
 from ..core.gains import Gains, WindowGain
 from ..core.metrics import LOSS, Score
-from ..core.pictures import GREEN, INK, QUIET, RED, axes, picture
+from ..core.pictures import GREEN, INK, QUIET, RED, axes, legend, picture
 from ..core.replay import CONSTANT
-from ..core.results import Picture, Result, Section, Table
+from ..core.results import Picture, Section, Table
 from .forgetting import Recall
 from .paired import Comparison, Delta
 from .gates import GateResult, spell, spell_gain
@@ -65,8 +66,19 @@ def forest(
     )
     ax.set_ylim(-0.6, len(parts) - 0.4)
     ax.set_xlabel(label)
+    shown = [part for part in parts if part.low is not None]
+    for color, words, found in (
+        (GREEN, "proven better", [part for part in shown if part.low > 0]),
+        (RED, "proven worse", [part for part in shown if part.high < 0]),
+        (QUIET, "not proven", [part for part in shown if part.low <= 0 <= part.high]),
+    ):
+        if found:
+            ax.plot([], [], "o-", color=color, linewidth=2.5, label=words)
+    legend(ax)
+    better, worse = sum(part.low > 0 for part in shown), sum(part.high < 0 for part in shown)
+    finding = f"Proven better for {better} of {len(shown)} and proven worse for {worse}"
     alt = "; ".join(f"{part.name}: {spell_gain(part)}" for part in parts)
-    return picture(figure, f"{label[0].upper()}{label[1:]}. {alt}.")
+    return picture(figure, f"{finding}. {label[0].upper()}{label[1:]}: {alt}.")
 
 
 def _short(text: str) -> str:
@@ -74,7 +86,7 @@ def _short(text: str) -> str:
     return (text if len(text) <= 40 else text[:37] + "...").replace("$", r"\$")
 
 # %% ../../nbs/50_evaluation/03_result.ipynb #ecdaa366
-class Evaluation(Result):
+class Evaluation(Worded):
     "What the evaluation says of every challenger, the champion, and the champions before it."
 
     file: ClassVar[str] = "evaluation.json"
@@ -108,6 +120,7 @@ class Evaluation(Result):
     def section(self) -> Section:
         """Show the gains of the best challenger and its gates; the gates of the others and all
         scores are folded."""
+        self = _spelled(self)
         shown, folded = _tables(self)
         told = (self.fresher if self.refresh else self.gains, self.recall, self.refit)
         more = [part.sentence for part in told if part is not None]
@@ -160,6 +173,26 @@ class Evaluation(Result):
             return f"{new}{than} passed every test."
         new = f"the closest of {len(self.gates)} new models" if several else "one new model"
         return f"{new.capitalize()}, tried {unseen}, did not pass: {_short_of(self)}."
+
+# %% ../../nbs/50_evaluation/03_result.ipynb #dbb94b4f
+def _spelled(evaluation: Evaluation) -> Evaluation:
+    "Spell groups as the data dictionary has them."
+    words, new = evaluation._words, lambda part, **named: part.model_copy(update=named)
+    if not words.entries:
+        return evaluation
+    pairs = [*evaluation.comparisons, *evaluation.ghosts]
+    names = {part.name for pair in pairs for part in pair.slices}
+    slices = lambda pair: tuple(new(s, name=words.group(s.name)) for s in pair.slices)
+    reason = lambda gate: names_in(gate.reason, names, words)
+    return new(
+        evaluation,
+        comparisons=tuple(new(pair, slices=slices(pair)) for pair in evaluation.comparisons),
+        ghosts=tuple(new(pair, slices=slices(pair)) for pair in evaluation.ghosts),
+        gates={
+            key: tuple(new(gate, reason=reason(gate)) for gate in gates)
+            for key, gates in evaluation.gates.items()
+        },
+    )
 
 # %% ../../nbs/50_evaluation/03_result.ipynb #88f6837e
 def _beaten(evaluation: Evaluation) -> str:
@@ -215,7 +248,8 @@ def _pictures(evaluation: Evaluation) -> tuple[Picture, ...]:
     matrix = (recall.plot(),) if recall and len(recall.windows) >= MATRIX else ()
     if best is None or best.overall.low is None:
         return matrix
-    largest = {part.name for part in sorted(best.slices, key=lambda part: -part.rows)[: DRAWN - 1]}
+    open_ = [part for part in best.slices if part.low is None or part.low <= 0]  # no proven gain
+    largest = {part.name for part in sorted(open_, key=lambda part: -part.rows)[: DRAWN - 1]}
     parts = [best.overall, *(part for part in best.slices if part.name in largest)]
     return (
         forest(

@@ -42,6 +42,7 @@ from continual_nb.loop.project import (
     run,
 )
 from .stages import take_snapshot
+from ..core.dictionary import DICTIONARY, dictionary_yaml
 from ..core.doors import FOLDER, extension_files
 from ..core.files import ContinualError, publish, sha256, write_bytes
 from ..core.params import read_yaml
@@ -123,6 +124,8 @@ def complete_pipeline(project: Project) -> None:
             "`git restore dvc.yaml`",
             code=5,
         ) from None
+    if not project.path(DICTIONARY).exists():  # of a project that is older than it
+        write_bytes(project.path(DICTIONARY), dictionary_yaml(project.params().data))
     if added:
         write_bytes(path, text)
         print(f"note: dvc.yaml is completed: {'; '.join(added)}", file=sys.stderr, flush=True)
@@ -591,6 +594,7 @@ TRACKED = (
     "params.yaml",
     "expectations.yaml",
     "objective.md",
+    DICTIONARY,
     "reports",
     FOLDER,  # the project's own code
     ".dvc/config",

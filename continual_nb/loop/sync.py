@@ -10,9 +10,10 @@ import json
 import re
 from pathlib import Path
 
-from .init import FLIGHTS, filled, template
+from .init import FLIGHT_WORDS, FLIGHTS, filled, template
 from .pipeline import dvc_yaml
 from .schemas import write as write_schemas
+from ..core.dictionary import DICTIONARY, dictionary_yaml
 from ..core.files import write_bytes
 from ..core.params import render
 
@@ -52,6 +53,7 @@ def sync(root: Path) -> list[str]:
         "continual_nb/templates/report/iteration.ipynb": blank(
             json.loads((root / "nbs/reports/iteration.ipynb").read_text())
         ),
+        DICTIONARY: dictionary_yaml(FLIGHTS.data, FLIGHT_WORDS),
         "params.yaml": render(FLIGHTS),
         "dvc.yaml": dvc_yaml(),
         ".dvcignore": template("dvcignore"),

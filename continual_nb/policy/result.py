@@ -135,7 +135,7 @@ class Proposal(Result):
         return Section(
             "Recommended action",
             lead,
-            (self.plot(),) if self.debt or self.cost else (),
+            (self.plot(),) if self.debt else (),
             self._menu(),
             unchecked,
             (rules,),
@@ -209,7 +209,7 @@ class Proposal(Result):
         legend(ax)
         return picture(
             figure,
-            "Estimated loss from the ageing of the model since the last update: "
-            f"{self._cash(self.debt)}, of which {self._cash(self.debt - self.debt_before)} in this "
-            f"window; acting would cost {self._cash(self.cost)}.",
+            f"The ageing of the model has cost an estimated {self._cash(self.debt)} since the last "
+            f"update, and acting would cost {self._cash(self.cost)}. "
+            f"{self._cash(self.debt - self.debt_before)} of it was lost in this window.",
         )

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.files import ContinualError, canonical_json, without, write_bytes
+from ..core.pictures import finding
 from ..core.table import RESULTS
 from .record import Head, Record, Summary
 
@@ -203,9 +204,7 @@ def to_html(
     )
     exporter.register_filter("framed", _framed)
     exporter.register_filter("heading", _heading)
-    exporter.register_filter(
-        "shows", lambda alt: re.split(r"(?<=[^.])[.:;] ", alt, maxsplit=1)[0].rstrip(".")
-    )
+    exporter.register_filter("shows", finding)
     report = {"title": title, "about": about, "style": template("style.css")}
     page, _ = exporter.from_notebook_node(
         nbformat.from_dict(notebook), resources={"report": report}

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..core.ledger import from_text
 from ..core.params import read_yaml
-from ..core.results import Result, Section, Table, day
+from ..core.results import Result, Section, Table, day, escaped
 
 # %% ../../nbs/80_reporting/01_people.ipynb #82460978
 def markdown(text: str) -> str:
@@ -70,8 +70,10 @@ class Objective(Result):
     def _ipython_display_(self):
         from IPython.display import HTML, display
 
-        display(HTML(self.section().to_html()))
-        if self.text.strip():
+        if not self.text.strip():
+            display(HTML(self.section().to_html()))
+        else:  # its first sentence stands at the top of the page
+            display(HTML(f"<h2>{escaped(self.title)}</h2>"))
             written = without_placeholders(self.text)
             body = markdown(re.sub(r"^#\s+.+$", "", written, count=1, flags=re.M))
             display(

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from ..core.calibration import RECALIBRATE
 from ..core.costs import money
+from ..core.dictionary import Worded, Words, names_in, read_words
 from ..core.files import sha256
 from ..core.params import Data, Params, read_yaml
 from ..core.replay import ALWAYS, NEVER
@@ -346,7 +347,7 @@ class Record:
     ) -> "Record":
         "Gather the parts of the iteration in `project`; a part that has not run is a `Missing`."
         project = Path(project)
-        parts = {name: _part(project, name) for name in RESULTS}
+        parts = _said_once({name: _part(project, name) for name in RESULTS})
         if not (project / "data/iteration.yaml").exists():
             return cls(
                 _nothing(),
@@ -358,10 +359,12 @@ class Record:
             )
         iteration = read_yaml(project / "data/iteration.yaml")
         params = Params.load(project / "params.yaml")
+        words = read_words(project, params.data)
+        parts |= {n: p.worded(words) for n, p in parts.items() if isinstance(p, Worded)}
         number = int(iteration["number"])
         earlier, heard = summaries(project / reports, before=number), voices(project, number)
         objective = _objective(project)
-        head = _head(params, objective, iteration, parts)
+        head = _head(params, objective, iteration, parts, words)
         changed = edits(project, project / reports, iteration.get("previous"))
         return cls(
             head,
@@ -398,9 +401,26 @@ def _nothing() -> Head:
         verdict="There is no finished iteration in this folder, so there is nothing to report yet.",
     )
 
+# %% ../../nbs/80_reporting/02_record.ipynb #c1eb7d84
+def _said_once(parts: dict[str, Result]) -> dict[str, Result]:
+    "Say only where the sets are composed why there is none, and not once more in each later part."
+    why = getattr(parts["composition"], "reason", None)
+    for name, short in (
+        ("training", "No model was trained in this iteration."),
+        ("evaluation", "No new model was compared in this iteration."),
+    ):
+        part = parts[name]
+        if getattr(part, "answer", "") == "skipped" and part.reason == why:
+            parts[name] = part.model_copy(update={"reason": short})
+    return parts
+
 # %% ../../nbs/80_reporting/02_record.ipynb #1007ede1
 def _head(
-    params: Params, objective: Objective, iteration: dict[str, Any], parts: dict[str, Result]
+    params: Params,
+    objective: Objective,
+    iteration: dict[str, Any],
+    parts: dict[str, Result],
+    words: Words,
 ) -> Head:
     "Put the first screen together."
     window = iteration.get("window")
@@ -434,13 +454,15 @@ def _head(
         so_far=getattr(parts["impact"], "in_words", ""),
         ahead=ahead,
         windows=windows,
-        incidents=tuple((i.severity, incident_line(i)) for i in found if i.severity != "note"),
+        incidents=tuple(
+            (i.severity, incident_line(i, words)) for i in found if i.severity != "note"
+        ),
         by=outcome.by,
         verified=outcome.verified or outcome.automatic,
         reason=outcome.reason,
         automatic=outcome.automatic,
         steered=_steered(parts["proposal"]),
-        numbers=() if isinstance(monitoring, Missing) else _numbers(params, monitoring),
+        numbers=() if isinstance(monitoring, Missing) else _numbers(params, monitoring, words),
         unchecked=outcome.unchecked,
     )
 
@@ -595,12 +617,14 @@ def _assumed(params: Params) -> dict[str, str]:
     return {"assumed": told + "params.yaml (decide.costs.loss)."}
 
 # %% ../../nbs/80_reporting/02_record.ipynb #2134bec5
-def incident_line(incident: Result) -> str:  # what, where, cause, action
+def incident_line(incident: Result, words: Words = Words()) -> str:  # what, where, cause, action
     "Spell an incident in one line."
     where, cause = getattr(incident, "slice", None), getattr(incident, "cause", "")
     action = getattr(incident, "action", "")
     told = (
-        incident.title + (f", in {where} only" if where else "") + (f" ({cause})" if cause else "")
+        names_in(incident.title, incident.columns, words)
+        + (f", in {where} only" if where else "")
+        + (f" ({cause})" if cause else "")
     )
     return f"{told}. {action}".strip()
 
@@ -608,17 +632,27 @@ def incident_line(incident: Result) -> str:  # what, where, cause, action
 def errors_in_words(
     data: Data,  # the task
     values: dict[str, float | None],  # of `Metrics`
+    words: Words = Words(),  # of the label and its classes
 ) -> list[tuple[str, str, str]]:  # label, value, note; empty where the measures do not exist
     "Spell the errors of the model in the units of its reader."
     recall, precision = values.get("recall"), values.get("precision")
     if recall is not None:
-        kind = f"{data.label} = {data.positive}" if data.positive else data.label
-        right = "–" if precision is None else f"{100 * precision:.0f} of 100"
-        found = ("It finds", f"{100 * recall:.0f} of 100", f"events with {kind}")
-        return [found, ("It is right in", right, f"events that it calls {kind}")]
+        word = words.code(data.label, str(data.positive))
+        bare = word == str(data.positive)  # a code without a word
+        kind = f"events with {data.label} = {word}" if bare else f"{word} events"
+        found = ("It finds", f"{100 * recall:.0f} of 100", kind)
+        if precision is None:
+            return [("It finds", "0 of 100", f"{kind}: it predicts none")]
+        right = f"{100 * precision:.0f} of 100"
+        said = f"events that it calls {data.label} = {word}" if bare else f"that it calls {word}"
+        return [found, ("It is right in", right, said)]
     if values.get("median_error") is not None:
         return [
-            ("Off by", plain(values["median_error"]), f"in the median, in units of {data.label}")
+            (
+                "Off by",
+                plain(values["median_error"]),
+                f"in the median, {words.column(data.label, True)}",
+            )
         ]
     share = values.get("accuracy")
     return [] if share is None else [("It is right in", f"{100 * share:.0f} of 100", "events")]
@@ -650,11 +684,11 @@ def _alerts(monitoring: Result) -> dict[str, int]:
     return {kind: severities.count(kind) for kind in ("harm", "look", "note")}
 
 # %% ../../nbs/80_reporting/02_record.ipynb #6cfb115a
-def _numbers(params: Params, monitoring: Result) -> tuple[tuple[str, str, str], ...]:
+def _numbers(params: Params, monitoring: Result, words: Words) -> tuple[tuple[str, str, str], ...]:
     "The numbers that a reader looks for first: (label, value, note)."
     score, alerts = monitoring.performance, _alerts(monitoring)
-    words = {"harm": "harmful", "look": "to inspect", "note": "to note"}
-    kinds = {words[kind]: count for kind, count in alerts.items() if count}
+    said = {"harm": "harmful", "look": "to inspect", "note": "to note"}
+    kinds = {said[kind]: count for kind, count in alerts.items() if count}
     fired = ", ".join(kinds if len(kinds) == 1 else (f"{n} {word}" for word, n in kinds.items()))
     numbers = [("Events", f"{monitoring.rows:,}", f"{monitoring.mature:,} with a mature label")]
     if score is not None and score.loss is not None:
@@ -664,7 +698,7 @@ def _numbers(params: Params, monitoring: Result) -> tuple[tuple[str, str, str], 
             else f"between {plain(score.loss_low)} and {plain(score.loss_high)}; "
         )
         usual = [(_metric(params).capitalize(), plain(score.loss), f"{spread}lower is better")]
-        numbers += errors_in_words(params.data, getattr(score, "values", {})) or usual
+        numbers += errors_in_words(params.data, getattr(score, "values", {}), words) or usual
     else:
         numbers.append(("Error of the model", "–", "not measured in this window"))
     if score is not None and score.skill is not None:

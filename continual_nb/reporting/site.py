@@ -12,7 +12,18 @@ import re
 from pathlib import Path
 
 from ..core.files import write_bytes
-from ..core.pictures import BLUE, GREEN, INK, ORANGE, QUIET, RED, axes, legend, picture
+from continual_nb.core.pictures import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    QUIET,
+    RED,
+    axes,
+    finding,
+    legend,
+    picture,
+)
 from ..core.results import Picture
 from .page import template, tidy
 from .record import Summary, plain, summaries
@@ -120,7 +131,7 @@ def _decisions_said(records: list[Summary], terms: list[tuple[str, int, int]]) -
         for key, first, last in terms[-SHOWN:]
     )
     return (
-        f"Decisions and models by iteration: {said or 'none decided'}. In production: "
+        f"{said or 'Nothing decided'} in {len(records)} iterations. In production: "
         f"{served or 'no model yet'}."
     )
 
@@ -145,12 +156,16 @@ def history(
         marker="o",
         markersize=5,
         linewidth=1,
+        label="error, with its 95 % interval",
     )
     models = [one.champion for one in records]
     changes = [place for place in range(1, len(models)) if models[place] != models[place - 1]]
     for place in changes:
-        ax.axvline(place + 0.5, color=ORANGE, linewidth=1.2, linestyle=(0, (4, 3)))
+        label = "model changed" if place == changes[0] else None
+        ax.axvline(place + 0.5, color=ORANGE, linewidth=1.2, linestyle=(0, (4, 3)), label=label)
     ax.grid(axis="y", color=INK, alpha=0.15, linewidth=0.8)
+    legend(ax)
+    figure.subplots_adjust(top=1 - 0.3 / figure.get_figheight())
     return picture(figure, _words(measured, [records[place] for place in changes]))
 
 # %% ../../nbs/80_reporting/04_site.ipynb #bfd4e3b7
@@ -158,9 +173,9 @@ def _words(measured: list[tuple[int, Summary]], changes: list[Summary]) -> str:
     "Say what the figure of errors shows."
     first, last = measured[0][1], measured[-1][1]
     worst = max((one for _, one in measured), key=lambda one: one.loss)
-    text = f"{(last.metric or 'loss').capitalize()} over {len(measured)} windows: "
-    text += f"{plain(first.loss)} in {where(first)}, {plain(last.loss)} in {where(last)}, "
-    text += f"highest {plain(worst.loss)} in {where(worst)}. "
+    text = f"{(last.metric or 'loss').capitalize()} {plain(last.loss)} in {where(last)}"
+    text += f", {plain(first.loss)} in {where(first)}" if first is not last else ""
+    text += f" (lower is better). Highest {plain(worst.loss)} in {where(worst)}. "
     changed = ", ".join(where(one) for one in changes)
     return text + (
         f"The model changed after {changed}." if changes else "The model did not change."
@@ -169,8 +184,10 @@ def _words(measured: list[tuple[int, Summary]], changes: list[Summary]) -> str:
 # %% ../../nbs/80_reporting/04_site.ipynb #3dd83a60
 def alerts(
     records: list[Summary],  # oldest first
-) -> Picture:
+) -> Picture | None:  # None without incidents
     "Draw how many incidents every window had, the worst at the bottom."
+    if not any(one.alerts.get(kind) for one in records for kind in ("harm", "look", "note")):
+        return None
     figure, ax = _line(records, 1.5, "incidents")
     below = [0] * len(records)
     for kind, color, words in (
@@ -185,7 +202,7 @@ def alerts(
     said = "; ".join(f"{where(one)} {sum(one.alerts.values())}" for one in records[-12:])
     harm = sum(one.alerts.get("harm", 0) for one in records)
     return picture(
-        figure, f"Incidents by window, {harm} of {sum(below)} of them harmful. The newest: {said}."
+        figure, f"{sum(below)} incidents by window, {harm} of them harmful. The newest: {said}."
     )
 
 # %% ../../nbs/80_reporting/04_site.ipynb #9bc00fd7
@@ -214,10 +231,10 @@ def asked_of_people(
 # %% ../../nbs/80_reporting/04_site.ipynb #f986d189
 def interventions(
     records: list[Summary],  # oldest first
-) -> Picture | None:  # None where no record says
+) -> Picture | None:  # None where no record says, or nobody did anything
     "Draw what people did in every iteration."
     counted = [(asked_of_people(one) or (0, 0, 0)) for one in records]
-    if all(asked_of_people(one) is None for one in records):
+    if not any(map(sum, counted)):
         return None
     figure, ax = _line(records, 1.5, "times")
     below = [0] * len(records)
@@ -251,6 +268,8 @@ def trend(
     )
     if len(known) < 4:
         return f"There are too few iterations to say whether people intervene less often. {minutes}"
+    if not any(known):
+        return f"Nobody intervened in {len(known)} iterations. {minutes}"
     half = len(known) // 2
     before, after = sum(known[:half]) / half, sum(known[-half:]) / half
     way = "fewer" if after < before else "more" if after > before else "as many"
@@ -262,20 +281,15 @@ def trend(
 # %% ../../nbs/80_reporting/04_site.ipynb #b2ddd821
 def _figures(records: list[Summary]) -> list[dict]:
     "The figures that have something to show, with what they are about."
-    made = (
-        ("Decisions and models", decisions(records)),
-        ("Error of the model, lower is better", history(records)),
-        ("Incidents", alerts(records)),
-        ("What people did", interventions(records)),
-    )
+    made = (decisions(records), history(records), alerts(records), interventions(records))
     return [
         {
-            "title": title,
+            "title": finding(one.alt),
             "alt": one.alt,
             "width": one.width,
             "data": base64.b64encode(one.png).decode(),
         }
-        for title, one in made
+        for one in made
         if one is not None
     ]
 

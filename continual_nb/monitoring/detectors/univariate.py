@@ -17,7 +17,7 @@ import numpy as np
 
 from ...core.files import number
 from ...core.params import Monitor
-from ...core.pictures import BLUE, INK, ORANGE, QUIET, axes, picture
+from ...core.pictures import BLUE, INK, ORANGE, QUIET, axes, legend, picture
 from ...core.results import Picture, Result
 from ..profiles.profile import HEAVY, ColumnProfile, Kind, Role, cell_names
 
@@ -637,7 +637,8 @@ def effects(
 ) -> Picture | None:  # None where no column has an effect
     """Draw each column's distance from the reference with its interval, and the line of what
     matters."""
-    drawn = sorted((c for c in columns if c.effect is not None), key=lambda c: c.effect)[-most:]
+    known = sorted((c for c in columns if c.effect is not None), key=lambda c: c.effect)
+    drawn = _unsettled(known)[-most:]
     if not drawn:
         return None
     colors = {"drifted": ORANGE, "stable": BLUE, "inconclusive": QUIET}
@@ -651,32 +652,30 @@ def effects(
             color=colors[c.verdict],
             markerfacecolor=None if c.verdict == "drifted" else "none",
         )
-        ax.text(
-            1,
-            i,
-            c.verdict,
-            transform=ax.get_yaxis_transform(),
-            va="center",
-            ha="right",
-            color=INK,
-            fontsize=8,
-        )
-    ax.axvline(min_effect, color=INK, linewidth=0.8, linestyle="--")
+    for verdict in dict.fromkeys(c.verdict for c in reversed(drawn)):
+        fill = None if verdict == "drifted" else "none"
+        ax.plot([], [], "o-", color=colors[verdict], markerfacecolor=fill, label=verdict)
+    about = f"smallest that matters, {min_effect:g}"
+    ax.axvline(min_effect, color=INK, linewidth=0.8, linestyle="--", label=about)
     ax.set_yticks(range(len(drawn)), [short(c.column) for c in drawn])
-    ax.set(
-        xlabel=f"distance from the reference (dashed: {min_effect:g}, the smallest that matters)",
-        ylim=(-0.6, len(drawn) - 0.4),
-    )
+    ax.set(xlabel="Hellinger distance from the reference", ylim=(-0.6, len(drawn) - 0.4))
+    legend(ax)
     ax.set_xlim(0, 1.25 * max(*(c.high for c in drawn), 1.2 * min_effect))
     said = "; ".join(
         f"{c.column} {c.verdict}, {c.effect:.2f} ({c.low:.2f} to {c.high:.2f})"
         for c in reversed(drawn)
     )
-    return picture(
-        figure,
-        f"Distance from the reference by column, {min_effect:g} is the smallest that matters: "
-        f"{said}.",
-    )
+    moved, left = [c for c in known if c.verdict == "drifted"], len(known) - len(drawn)
+    finding = f"{len(moved) or 'None'} of {len(known)} columns drifted"
+    finding += f", most of all {moved[-1].column}" if len(moved) > 1 else ""
+    more = f" {left} stable columns are not drawn." if left else ""
+    return picture(figure, f"{finding}. Distance from the reference: {said}.{more}")
+
+# %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #853bc7bc
+def _unsettled(known: list, most: int = 3) -> list:  # of ColumnDrift, smallest distance first
+    "Keep what is not stable, and of what is stable the columns that are nearest to a change."
+    stable = [c for c in known if c.verdict == "stable"]
+    return [c for c in known if c.verdict != "stable" or c in stable[-most:]]
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #12203e66
 def short(name: str, most: int = 28) -> str:

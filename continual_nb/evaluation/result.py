@@ -183,15 +183,12 @@ def _spelled(evaluation: Evaluation) -> Evaluation:
     pairs = [*evaluation.comparisons, *evaluation.ghosts]
     names = {part.name for pair in pairs for part in pair.slices}
     slices = lambda pair: tuple(new(s, name=words.group(s.name)) for s in pair.slices)
-    reason = lambda gate: names_in(gate.reason, names, words)
+    worded = lambda gate: new(gate, reason=names_in(gate.reason, names, words))
     return new(
         evaluation,
         comparisons=tuple(new(pair, slices=slices(pair)) for pair in evaluation.comparisons),
         ghosts=tuple(new(pair, slices=slices(pair)) for pair in evaluation.ghosts),
-        gates={
-            key: tuple(new(gate, reason=reason(gate)) for gate in gates)
-            for key, gates in evaluation.gates.items()
-        },
+        gates={key: tuple(map(worded, found)) for key, found in evaluation.gates.items()},
     )
 
 # %% ../../nbs/50_evaluation/03_result.ipynb #88f6837e

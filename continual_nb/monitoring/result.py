@@ -111,7 +111,7 @@ def in_their_words(
     if not words.entries:
         return m
     name = lambda column: words.column(column, unit=True)
-    views = [new(v, columns=tuple((name(n), *rest) for n, *rest in v.columns)) for v in m.views]
+    renamed = lambda view: tuple((name(n), *rest) for n, *rest in view.columns)
     return new(
         m,
         columns=tuple(new(c, column=name(c.column)) for c in m.columns),
@@ -122,7 +122,7 @@ def in_their_words(
             for f in m.findings
         ),
         contents=tuple(new(v, column=name(v.column)) for v in m.contents),
-        views=tuple(views),
+        views=tuple(new(v, columns=renamed(v)) for v in m.views),
     )
 
 

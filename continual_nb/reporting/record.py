@@ -622,7 +622,7 @@ def incident_line(incident: Result, words: Words = Words()) -> str:  # what, whe
     where, cause = getattr(incident, "slice", None), getattr(incident, "cause", "")
     action = getattr(incident, "action", "")
     told = (
-        names_in(incident.title, incident.columns, words)
+        names_in(incident.title, getattr(incident, "columns", ()), words)
         + (f", in {where} only" if where else "")
         + (f" ({cause})" if cause else "")
     )

@@ -135,7 +135,7 @@ def _drawn(recall: Recall) -> Picture:
     size = len(recall.windows)
     table = np.array(recall.scores, dtype="float64")
     figure, ax = axes(
-        width=min(7.2, 2.2 + 0.42 * size), height=min(6.0, max(2.6, 1.3 + 0.3 * size))
+        width=min(5.0, 2.2 + 0.42 * size), height=min(6.0, max(2.6, 1.3 + 0.3 * size))
     )
     shown = ax.imshow(table, cmap="viridis", aspect="auto")
     ax.set_xticks(range(size), recall.windows, rotation=60, ha="right")

@@ -241,7 +241,7 @@ def by_slice(
     ax.axvline(overall.loss, color=INK, linewidth=0.8, linestyle="--", label="all rows")
     ax.set_yticks(range(len(drawn)), [f"{short(s.name)} ({s.metrics.rows:,})" for s in drawn])
     ax.set(xlabel="loss per event (rows of the group)", ylim=(-0.6, len(drawn) - 0.4))
-    legend(ax)
+    legend(ax, 2)
     said = "; ".join(
         f"{s.name} {s.metrics.loss:.3f} on {s.metrics.rows:,} rows" for s in reversed(drawn)
     )

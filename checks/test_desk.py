@@ -370,6 +370,9 @@ def test_a_person_signs_in_jupyterlab(copy, turned):
         lab.write(".widget-textarea textarea", "The gates passed.")
         lab.wait(lambda _: lab.found("button.jupyter-button", "Approve").is_enabled())
         assert decision(loop)["verdict"] == "pending", "nothing is written before the click"
+        words = lab.found("button.jupyter-button", "Approve").text
+        assert "into production" in words and lab.found("button.jupyter-button", "Defer: keep")
+        assert lab.seen("a", "Read the whole page")
         lab.click("Approve")
         lab.seen(
             ".cnb .stand.signed",
@@ -434,6 +437,17 @@ def test_an_expert_labels_in_jupyterlab(copy, approved):
         lab.click("Cannot tell")
         at(4)
         three = [("1", "Ada Lovelace"), ("0", "Ada Lovelace"), ("", "Ada Lovelace"), ("", "")]
+        assert said() == three
+        form = lab.seen(".cnb-labelling")
+        form.send_keys(Keys.ARROW_LEFT)
+        at(3)
+        form.send_keys("2")  # the second class
+        at(4)
+        assert said()[2] == ("1", "Ada Lovelace")
+        form.send_keys(Keys.ARROW_LEFT)
+        at(3)
+        form.send_keys("0")
+        at(4)
         assert said() == three
         lab.restart()
         at(4)

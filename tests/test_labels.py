@@ -1,5 +1,7 @@
 "Labels that people give: asked for by the queue, filled in with an editor, known from the moment after they were asked."
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -227,6 +229,37 @@ def test_every_click_is_in_the_file_and_a_new_desk_goes_on(desk):
         and other.choices.layout.display == "none"
         and all(label or by for label, by in in_file(desk))
     )
+
+
+def test_the_question_a_note_the_pace_and_what_is_open(approved, copy, monkeypatch):
+    pytest.importorskip("ipywidgets")
+    from continual_nb.interfaces.labelling import labelling
+
+    loop = copy(approved)
+    for key, value in loop.environment().items():
+        monkeypatch.setenv(key, value)
+    text = loop.path("params.yaml").read_text()
+    asked = text.replace("question: null", "question: Was it late <by 15 min>?")
+    loop.path("params.yaml").write_text(
+        asked.replace("guideline: null", "guideline: Arrival counts.")
+    )
+    status = lambda: json.loads(loop.continual("status", "--json", code=None).out)
+    told = status()
+    desk = labelling(loop.root)
+    assert told["questions_open"] == len(desk.frame) > 3 and "compose" not in told["stale"]
+    assert "Was it late &lt;by 15 min&gt;?" in desk.question.value
+    assert "Arrival counts." in desk.question.value and "1 0, 2 1, 0 cannot" in desk.question.value
+    desk.name.value, desk.pause, desk.note.value = "Ada", 0, "the tower, was closed"
+    desk.answers[0].click()
+    assert desk.note.value == "" and "at your pace" not in desk.seen.value
+    desk.answers[1].click(), desk.unsure.click()
+    assert "left at your pace" in desk.seen.value
+    again = labelling(loop.root)
+    frame = pd.read_csv(again.path, dtype="str", keep_default_na=False)
+    assert list(frame["note"][:2]) == ["the tower, was closed", ""]
+    assert status()["questions_open"] == told["questions_open"] - 3
+    again.back.click(), again.back.click(), again.back.click()
+    assert again.note.value == "the tower, was closed"
 
 
 def test_an_answer_waits_for_a_name_and_a_double_click_is_one(desk):

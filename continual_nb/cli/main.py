@@ -45,7 +45,7 @@ GROUPS = {
         "seal": "Seal the signed iteration as a commit and a tag.",
     },
     "Decide": {
-        "sign": "Approve or reject the recommended decision.",
+        "sign": "Approve, reject or defer the decision.",
         "steer": "Override the action that the policy proposes.",
         "feedback": "Comment on a report; it enters the record.",
         "verdict": "Record what an incident turned out to be.",
@@ -452,8 +452,8 @@ def steer(project, action, by, reason, target, means):
 
 # %% ../../nbs/90_cli/01_main.ipynb #036334da
 @cli.command()
-@click.argument("verdict", type=click.Choice(["approve", "reject"]))
-@click.option("--by", required=True, help="Your name.")
+@click.argument("verdict", type=click.Choice(["approve", "reject", "defer"]))
+@click.option("--by", help="Your name. Default: your name in Git.")
 @click.option("--reason", required=True, help="Why.")
 @click.option(
     "--minutes",
@@ -468,9 +468,13 @@ def steer(project, action, by, reason, target, means):
 )
 @command()
 def sign(project, verdict, by, reason, minutes, key):
-    "Approve or reject the recommended decision."
+    """Approve, reject or defer the recommended decision. Approve carries it out at the next `dvc
+    repro`; reject keeps everything as it is; defer keeps the present model and leaves the question
+    to a later iteration."""
+    from continual_nb.interfaces.signing import git_name
     from continual_nb.loop.lifecycle import sign
 
+    by = by or git_name(project)
     about = sign(project, verdict, by, reason, minutes, key)
     return {
         "verdict": verdict,
@@ -533,14 +537,22 @@ def seal(project):
 def next_(project, window):
     "Seal this iteration and open the next one."
     from continual_nb.loop.lifecycle import next_iteration, open_iteration, seal
+    from continual_nb.loop.labels import open_questions
 
+    waiting = open_questions(project)
     tag = seal(project)
     iteration = next_iteration(project, window)
     open_iteration(project, iteration)
+    left = f"{waiting:,} events of {tag} still wait for a label; answers count when they come"
     return {
         "tag": tag,
         "iteration": iteration.name,
-        "said": [f"sealed {tag}, opened {iteration.name}", "next: dvc repro"],
+        "questions_open": waiting,
+        "said": [
+            f"sealed {tag}, opened {iteration.name}",
+            *([left] if waiting else []),
+            "next: dvc repro",
+        ],
     }, 0
 
 
@@ -1298,7 +1310,7 @@ def turn_(project, wait, automatic):
         stand = advance(project, wait, automatic, told=lambda line: click.echo(line, err=True))
     step = (
         [
-            "next: read data/work/report/report.html, then `continual sign approve|reject "
+            "next: read data/work/report/report.html, then `continual sign VERDICT "
             "--by NAME --reason TEXT`"
         ]
         if stand.code == 3

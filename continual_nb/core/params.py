@@ -8,8 +8,8 @@ __all__ = ['OWN', 'MARK', 'Names', 'RULES', 'TriggerRule', 'SAMPLERS', 'PUBLIC_K
            'Schedule', 'Amount', 'Latency', 'Drift', 'Performance', 'Forecast', 'Combined', 'Own', 'Trigger', 'Decide',
            'AllRows', 'LastWindows', 'RowCap', 'Decay', 'ReplayRows', 'SameSeason', 'Importance', 'Balance', 'GroupCap',
            'Quota', 'NearDuplicates', 'Undersample', 'Oversample', 'Smote', 'Step', 'Compose', 'Train', 'Evaluate',
-           'Mandate', 'approver', 'Promote', 'Report', 'When', 'Hook', 'Notify', 'Backtest', 'Params', 'read_yaml',
-           'parse_yaml', 'parse', 'duration', 'render', 'scalar']
+           'Mandate', 'approver', 'Promote', 'Report', 'When', 'LabelForm', 'Hook', 'Notify', 'Backtest', 'Params',
+           'read_yaml', 'parse_yaml', 'parse', 'duration', 'render', 'scalar']
 
 # %% ../../nbs/00_core/04_params.ipynb #79247ad5
 import difflib
@@ -1038,6 +1038,17 @@ class When(Block):
         (), description="an incident of one of these: harm, look, note"
     )
 
+# %% ../../nbs/00_core/04_params.ipynb #26707340
+class LabelForm(Block):
+    "What people are asked who label events, in `labelling()`; no stage reads it."
+
+    question: str | None = Field(
+        None, description="the question beside every event; null asks for the label by its name"
+    )
+    guideline: str | None = Field(
+        None, description="how to decide where it is not clear, in a few sentences; null: none"
+    )
+
 # %% ../../nbs/00_core/04_params.ipynb #41f6f110
 class Hook(Block):
     "One way to tell somebody."
@@ -1165,6 +1176,7 @@ class Params(Block):
     evaluate: Evaluate = Evaluate()
     promote: Promote = Promote()
     report: Report = Report()
+    labelling: LabelForm = LabelForm()
     notify: Notify = Notify()
     backtest: Backtest = Backtest()
     extensions: Extensions = Extensions()

@@ -114,7 +114,8 @@ def _verdict(
     if decision.verdict == "defer":
         return (
             "deferred",
-            f"The present model stays; it is left to a person whether to {_lower(what)}",
+            f"{'The decision is left to a person' if decision.automatic else f'{who} deferred it'}, "
+            f"and the present model stays. The proposal is to {_lower(what)}",
             "Open this window again if the proposal should be followed.",
         )
     if decision.verdict == "reject":

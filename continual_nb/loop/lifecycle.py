@@ -659,7 +659,7 @@ def _sealable(project: Project, iteration: Iteration) -> None:
     if decision.verdict == "pending":
         raise ContinualError(
             f"the decision on {iteration.name} is pending",
-            "`continual sign approve|reject --by NAME --reason TEXT`",
+            "`continual sign approve|reject|defer --by NAME --reason TEXT`",
             code=3,
         )
     if stale := moved(decision, project.evidence()):

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .labels import FOLDER, draws, read
-from .project import Iteration, Project
+from .labels import FOLDER, composed_for, draws, read
+from .project import Project
 from ..core.files import ContinualError, to_csv, write_bytes
 from ..core.ingest import no_class
-from ..core.params import MARK, read_yaml, source_name
+from ..core.params import MARK, source_name
 
 COLUMNS = (
     "event_id",
@@ -24,6 +24,7 @@ COLUMNS = (
     "reason",
     "label",
     "by",
+    "note",
 )  # of the queue itself; features follow
 
 # %% ../../nbs/85_loop/18_queue.ipynb #60fa0189
@@ -36,7 +37,7 @@ def ask(project: Project) -> tuple[Path, pd.DataFrame]:
 
     iteration, data = project.iteration(), project.params().data
     queue = project.folder("compose") / "queue.parquet"
-    if not queue.exists() or not _is_of(project, iteration):
+    if not queue.exists() or not composed_for(project, iteration):
         raise ContinualError(
             f"iteration {iteration.name} has no label queue yet", "run `dvc repro` first"
         )
@@ -54,7 +55,7 @@ def ask(project: Project) -> tuple[Path, pd.DataFrame]:
         asked = asked.merge(
             rows[["event_id", *data.features]], on="event_id", how="left", validate="one_to_one"
         )
-    asked = asked.assign(label="", by="").rename(
+    asked = asked.assign(label="", by="", note="").rename(
         columns={name: column_of(name) for name in data.features}
     )
     asked = asked.reindex(columns=[*COLUMNS, *map(column_of, data.features)])
@@ -84,21 +85,14 @@ def _with_drawn(project: Project, queue: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([queue, more], ignore_index=True)
 
 
-def _is_of(project: Project, iteration: Iteration) -> bool:
-    "Tell whether `compose` ran for this iteration, and not only for the one before."
-    lock = project.path("dvc.lock")
-    params = read_yaml(lock)["stages"].get("compose", {}).get("params", {}) if lock.exists() else {}
-    seen = params.get("data/iteration.yaml", {})
-    return (seen.get("number"), seen.get("as_of")) == (iteration.number, iteration.as_of)
-
-
 def _with_what_is_filled_in(asked: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Take over what stands in the file; an answer stays also where its event is no longer asked
     about."""
     if not path.exists():
         return asked
     before = read(path).drop_duplicates("event_id", keep="last")
-    for column in ("label", "by"):
+    before = before if "note" in before else before.assign(note="")  # of an earlier version
+    for column in ("label", "by", "note"):
         asked[column] = asked["event_id"].map(before.set_index("event_id")[column]).fillna("")
     left = before[
         (before["label"].str.strip() != "").to_numpy()
@@ -147,6 +141,7 @@ def fill_in(
     by: str,  # who answers
     known: tuple[str, ...],  # classes; none: a number is asked for
     shown: tuple[str, str],  # label and by as the person saw them
+    note: str = "",  # what the person wants to say about the answer
 ) -> None:
     "Write one answer beside all others; the caller holds the project's lock."
     if label and (why := refused(label, known)):
@@ -169,5 +164,5 @@ def fill_in(
             f"{now}{' by ' + there[1] if there[1] else ''}",
             "look at it again, then answer",
         )
-    frame.loc[at, ["label", "by"]] = [label, by]
+    frame.loc[at, ["label", "by", "note"]] = [label, by, note]
     write_bytes(path, to_csv(frame))

@@ -45,7 +45,7 @@ def status(project: Project) -> tuple[dict, int]:
     elif stale and not (stale == ["report"]):
         step, code = "dvc repro", 2
     elif decision.get("verdict", "pending") == "pending":
-        step, code = "continual sign approve|reject --by NAME --reason TEXT", 3
+        step, code = "continual sign approve|reject|defer --by NAME --reason TEXT", 3
     else:
         step, code = ("dvc repro" if stale else "continual seal"), 2
     champions = [
@@ -82,6 +82,17 @@ def status(project: Project) -> tuple[dict, int]:
         if asked
         else []
     )
+    from continual_nb.loop.labels import open_questions
+
+    waiting = 0 if sealed or "compose" in stale else open_questions(project)
+    said += (
+        [
+            f"questions  {waiting:,} {'event waits' if waiting == 1 else 'events wait'} for a label: "
+            "labelling() in JupyterLab, or continual labels"
+        ]
+        if waiting
+        else []
+    )
     answer = {
         "iteration": iteration.name,
         "as_of": iteration.as_of,
@@ -93,6 +104,7 @@ def status(project: Project) -> tuple[dict, int]:
         "changed": moved,
         "edited": [asdict(edit) for edit in edited],
         "labels_asked": asked,
+        "questions_open": waiting,
         "next": step,
     }
     said += [

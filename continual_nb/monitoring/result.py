@@ -13,6 +13,7 @@ from ..core.dictionary import Worded, Words, clauses, meanings, names_in
 from ..core.ingest import Finding
 from ..core.metrics import Metrics, Score
 from ..core.results import Section, Table
+from .detectors.classes import UnknownClasses
 from .detectors.univariate import ColumnDrift, effects
 from .budget import Alarm
 from .diagnosis.estimate import Estimate
@@ -81,6 +82,7 @@ class Monitoring(Worded):
         # what correcting the champion's answers would save on this window; None: cannot be told
         None
     )
+    unknown: UnknownClasses | None = None  # classes that the champion cannot answer
     memory: dict[str, Any] = {}  # for the state: evidence per monitor, open incidents
 
     def section(self) -> Section:

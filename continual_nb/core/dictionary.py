@@ -52,7 +52,11 @@ class Words(Result):
         shown = entry.label or name
         return f"{shown} ({entry.unit})" if unit and entry.unit else shown
 
-    def code(self, column: str, value: str) -> str:
+    def code(
+        self,
+        column: str,
+        value: str,  # as it stands in the data
+    ) -> str:
         "Spell a value of a column."
         return self.entries.get(column, Entry()).codes.get(value, value)
 
@@ -69,7 +73,7 @@ class Words(Result):
 def clauses(
     sentence: str,  # that a stage has written
     columns: Iterable[str],  # the columns that it is about
-    words: Words,
+    words: Words,  # of the project
 ) -> str:
     "Spell the columns with which clauses of a sentence begin."
     known = [re.escape(name) for name in columns if name in words.entries]
@@ -82,7 +86,7 @@ def clauses(
 def names_in(
     title: str,  # made of names
     names: Iterable[str],  # columns, or groups as carrier=FL
-    words: Words,
+    words: Words,  # of the project
 ) -> str:
     "Spell columns and groups in a text that names them."
     known = sorted({name for name in names if words.group(words.column(name)) != name}, key=len)
@@ -150,14 +154,19 @@ class Worded(Result):
 
     _words: Words = PrivateAttr(default_factory=Words)
 
-    def worded(self, words: Words) -> Self:
+    def worded(
+        self,
+        words: Words,  # of the project
+    ) -> Self:
         "Return the same result, shown in these words."
         made = self.model_copy()
         made._words = words
         return made
 
 
-def meanings(words: Words) -> Table:
+def meanings(
+    words: Words,  # of the project
+) -> Table:  # without rows where nothing is known
     "List what the columns mean."
     told = [(e.label or n, e.unit, e.meaning, n) for n, e in words.entries.items()]
     rows = tuple(row for row in told if row[1] or row[2] or row[0] != row[3])

@@ -178,8 +178,10 @@ def _worth_so_far(head) -> tuple[Table, ...]:
     return (Table(columns, head.ahead, "Worth so far"),) if head.ahead else ()
 
 
-def verdict_words(outcome) -> dict[str, str]:
-    "Say what each verdict would do; `outcome` is that of the open iteration."
+def verdict_words(
+    outcome,  # of the open iteration
+) -> dict[str, str]:  # verdict -> words of its button
+    "Say what each verdict would do."
     short = lambda key: f"model {key[:6]}" if key else "no model"
     advice, now = outcome.recommendation, short(outcome.previous)
     done = {
@@ -195,7 +197,9 @@ def verdict_words(outcome) -> dict[str, str]:
     }
 
 # %% ../../nbs/88_interfaces/02_signing.ipynb #5a5b7be6
-def page_link(project: Project) -> tuple[dict, ...]:  # of an Output widget
+def page_link(
+    project: Project,  # whose page it is
+) -> tuple[dict, ...]:  # of an Output widget
     "Link to the page of the open iteration, as seen from the notebook; empty where there is none."
     page = project.folder("report") / "report.html"
     if not page.exists():
@@ -211,7 +215,9 @@ def page_link(project: Project) -> tuple[dict, ...]:  # of an Output widget
     )
 
 
-def git_name(project: Project) -> str:
+def git_name(
+    project: Project,  # whose repository is asked
+) -> str:
     "Your name in Git; empty where Git knows none, or only the one that `init` gave."
     name = project.git("config", "user.name", check=False).strip()
     return "" if name == "continual" else name

@@ -52,7 +52,10 @@ def read(path: Path) -> pd.DataFrame:
     return frame.assign(by=frame.get("by", ""))
 
 # %% ../../nbs/85_loop/10_labels.ipynb #6eff7b9d
-def composed_for(project: Project, iteration: Iteration) -> bool:
+def composed_for(
+    project: Project,
+    iteration: Iteration,  # the open one
+) -> bool:
     "Tell whether `compose` ran for this iteration, and not only for the one before."
     lock = project.path("dvc.lock")
     params = read_yaml(lock)["stages"].get("compose", {}).get("params", {}) if lock.exists() else {}
@@ -60,7 +63,9 @@ def composed_for(project: Project, iteration: Iteration) -> bool:
     return (seen.get("number"), seen.get("as_of")) == (iteration.number, iteration.as_of)
 
 
-def open_questions(project: Project) -> int:
+def open_questions(
+    project: Project,  # whose open iteration asks
+) -> int:
     "Count the events of the open iteration's label queue that nobody has looked at yet."
     iteration = project.iteration()
     queue = project.folder("compose") / "queue.parquet"

@@ -86,10 +86,7 @@ def status(project: Project) -> tuple[dict, int]:
 
     waiting = 0 if sealed or "compose" in stale else open_questions(project)
     said += (
-        [
-            f"questions  {waiting:,} {'event waits' if waiting == 1 else 'events wait'} for a label: "
-            "labelling() in JupyterLab, or continual labels"
-        ]
+        [f"questions  {waiting:,} without a label: labelling() in JupyterLab, or continual labels"]
         if waiting
         else []
     )

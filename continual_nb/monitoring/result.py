@@ -129,7 +129,7 @@ def in_their_words(
 
 
 def incident_words(
-    incident: Incident,
+    incident: Incident,  # as the stage has written it
     words: Words,  # of its columns
 ) -> dict[str, str]:
     "Spell title and sentence of an incident."

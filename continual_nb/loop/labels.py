@@ -53,7 +53,7 @@ def read(path: Path) -> pd.DataFrame:
 
 # %% ../../nbs/85_loop/10_labels.ipynb #6eff7b9d
 def composed_for(
-    project: Project,
+    project: Project,  # whose stage it is
     iteration: Iteration,  # the open one
 ) -> bool:
     "Tell whether `compose` ran for this iteration, and not only for the one before."

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['DVC_OWNED', 'TRACKED', 'to_yaml', 'decision_yaml', 'steer_yaml', 'initial_state', 'write_code', 'complete_pipeline',
-           'next_iteration', 'read_source', 'open_iteration', 'steer', 'sign', 'signing_key', 'ssh_signature',
-           'stale_stages', 'stale_parts', 'seal', 'finish_seal', 'check_commits', 'recover', 'signed_automatically',
-           'run_iteration', 'repro', 'run_windows', 'refresh']
+           'next_iteration', 'read_source', 'open_iteration', 'steer', 'roll_back', 'sign', 'signing_key',
+           'ssh_signature', 'stale_stages', 'stale_parts', 'seal', 'finish_seal', 'check_commits', 'recover',
+           'signed_automatically', 'run_iteration', 'repro', 'run_windows', 'refresh']
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #51f1d4c2
 import json
@@ -15,11 +15,12 @@ import shutil
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from continual_nb.loop.code import (
     code_yaml,
+    libraries,
     moved_pins,
     package_files,
     stage_hashes,
@@ -41,8 +42,7 @@ from continual_nb.loop.project import (
     promote_as_opened,
     run,
 )
-from .stages import take_snapshot
-from ..core.dictionary import DICTIONARY, dictionary_yaml
+from .stages import _store, take_snapshot
 from ..core.doors import FOLDER, extension_files
 from ..core.files import ContinualError, publish, sha256, write_bytes
 from ..core.params import read_yaml
@@ -124,8 +124,6 @@ def complete_pipeline(project: Project) -> None:
             "`git restore dvc.yaml`",
             code=5,
         ) from None
-    if not project.path(DICTIONARY).exists():  # of a project that is older than it
-        write_bytes(project.path(DICTIONARY), dictionary_yaml(project.params().data))
     if added:
         write_bytes(path, text)
         print(f"note: dvc.yaml is completed: {'; '.join(added)}", file=sys.stderr, flush=True)
@@ -265,35 +263,46 @@ def _overlap(out: Path, source: Path) -> bool:
     return within or out.match(str(source))
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #5c0a71e2
-def _champion_answers(project: Project, delivery) -> None:
-    """Have the champion score a few rows before anything moves: other libraries may have left it
-    mute."""
-    from continual_nb.core.ingest import typed
-    from continual_nb.core.models import predict
-    from continual_nb.core.prediction_log import Logged
+def _asked_first(
+    project: Project,
+    iteration: Iteration,
+    champion: str | None,  # as `open_iteration` takes it
+) -> tuple:  # the iteration with the models that it does not ask, loop.champion.Standing or None
+    """Have the champion answer before anything moves: other libraries may have left it mute, or
+    changed what it says."""
     from continual_nb.core.state import read_state
+    from continual_nb.loop.champion import check_champion, silent, standing
 
-    place = project.path("data/state/out" if project.is_sealed() else "data/state/in")
-    state, params = read_state(place), project.params()
-    card = state.champion()
-    if card is None:
-        return
-    model = state.model(card.hash, params.train)
-    if isinstance(model.pipeline, Logged):
-        return
-    names = list(params.data.features)
-    rows = delivery.frame[[f"feature {name}" for name in names]].set_axis(names, axis=1).head(8)
-    events = rows.assign(event_id="", event_time=None, known_at=None)
-    predict(model, typed(events, params.data)[0], params.data)
+    sealed = project.is_sealed()
+    state = read_state(project.path("data/state/out" if sealed else "data/state/in"))
+    here = state.partitions[-1] if sealed and state.partitions else None
+    earlier = state.partitions[:-1] if here is not None else state.partitions
+    store = _store(project, earlier, here)
+    if iteration.silent:  # decided before the command was killed
+        return iteration, None
+    named = read_yaml(project.path("data/code.yaml")).get("libraries") or {}
+    found = None if champion == "without" else standing(project, state, store)
+    replaced = champion == "replaced"  # what is to be replaced need not answer
+    without = champion == "without" or bool(replaced and found and found.error)
+    left = silent(project, state, store, without) if without or named != libraries() else ()
+    if not replaced:
+        check_champion(found, anyway=champion == "as it answers")
+    return replace(iteration, silent=left), found
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #348553a7
-def open_iteration(project: Project, iteration: Iteration, delivery=None) -> None:
+def open_iteration(
+    project: Project,
+    iteration: Iteration,
+    delivery=None,  # the source if it was read already
+    # "without": it is not asked; "as it answers": even if otherwise; "replaced": it need not answer
+    champion: str | None = None,
+):  # loop.champion.Standing: how it stands with the champion; None: there is none
     """Open an iteration: state in, store, code, snapshot. Killed at any point, `recover` finishes
     it."""
     delivery = delivery or read_source(
         project
     )  # a source that cannot be read stops here, with nothing changed
-    _champion_answers(project, delivery)
+    iteration, found = _asked_first(project, iteration, champion)
     note(project, "open", **asdict(iteration))
     _carry_state(project, iteration)
     write_code(project)
@@ -308,6 +317,7 @@ def open_iteration(project: Project, iteration: Iteration, delivery=None) -> Non
     if iteration.number > 1:
         _track(project)
     done(project, "open")
+    return found
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #ecb64eb7
 def _carry_state(project: Project, iteration: Iteration) -> None:
@@ -405,13 +415,13 @@ def steer(
     )
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #230ee9c0
-def _champion_named(project: Project, short: str) -> str:
+def _champion_named(project: Project, short: str, state: str = "in") -> str:
     "Find the one earlier champion whose hash begins with `short`."
     from continual_nb.core.state import Card
 
     known = [
         c.hash
-        for c in Card.read(project.path("data/state/in")).champions
+        for c in Card.read(project.path(f"data/state/{state}")).champions
         if c.hash.startswith(short)
     ]
     if len(set(known)) != 1:
@@ -420,6 +430,37 @@ def _champion_named(project: Project, short: str) -> str:
             "`continual status` lists them; give more digits",
         )
     return known[0]
+
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #e6393ea6
+def roll_back(
+    project: Project,
+    target: str | None,  # first digits of an earlier champion's hash; None: the last one
+    by: str,
+    reason: str,
+) -> str:  # hash of the champion that is to come back
+    """Propose an earlier champion, in an iteration of its own where none is open; it takes its
+    place once that is signed."""
+    from continual_nb.core.state import read_state
+    from continual_nb.loop.champion import standing
+
+    _named(project, by, reason)
+    sealed = project.is_sealed()
+    place = "out" if sealed else "in"
+    state = read_state(project.path(f"data/state/{place}"))
+    if not state.former():
+        raise ContinualError("there is no earlier champion", "`continual status` shows the present")
+    hash_ = _champion_named(project, target, place) if target else state.former()[-1]
+    if hash_ == state.card.champion:
+        raise ContinualError(f"model {hash_[:12]} is in production", "name an earlier champion")
+    here = state.partitions[-1] if sealed and state.partitions else None
+    store = _store(project, state.partitions[:-1] if here else state.partitions, here)
+    found = standing(project, state, store, hash_)
+    if found is not None and found.error:
+        raise ContinualError(found.sentence, "name another one, or install what it was made with")
+    if sealed:
+        open_iteration(project, next_iteration(project, urgent=True), champion="replaced")
+    steer(project, "rollback", by, reason, hash_)
+    return hash_
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #f1def3fb
 def _named(project: Project, by: str, reason: str) -> None:
@@ -594,7 +635,6 @@ TRACKED = (
     "params.yaml",
     "expectations.yaml",
     "objective.md",
-    DICTIONARY,
     "reports",
     FOLDER,  # the project's own code
     ".dvc/config",
@@ -659,7 +699,7 @@ def _sealable(project: Project, iteration: Iteration) -> None:
     if decision.verdict == "pending":
         raise ContinualError(
             f"the decision on {iteration.name} is pending",
-            "`continual sign approve|reject|defer --by NAME --reason TEXT`",
+            "`continual sign approve|reject --by NAME --reason TEXT`",
             code=3,
         )
     if stale := moved(decision, project.evidence()):

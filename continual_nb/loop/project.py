@@ -46,9 +46,10 @@ class Iteration:
     previous: str | None = None  # tag of the iteration before
     edges: tuple[str, ...] = ()  # rows windows: starts so far, and the end of the last
     forgotten: tuple[str, ...] = ()  # events that this iteration leaves out (see loop.forget)
+    silent: tuple[str, ...] = ()  # hashes of models that it does not ask (see loop.champion)
 
     def __post_init__(self):
-        for name in ("edges", "forgotten"):  # lists where they come from a file
+        for name in ("edges", "forgotten", "silent"):  # lists where they come from a file
             object.__setattr__(self, name, tuple(getattr(self, name) or ()))
 
     @property
@@ -65,8 +66,9 @@ class Iteration:
             for key in ("number", "window", "start", "end", "as_of", "previous")
         ]
         lines.append(f"edges: [{', '.join(map(json.dumps, self.edges))}]")
-        if self.forgotten:
-            lines.append(f"forgotten: [{', '.join(map(json.dumps, self.forgotten))}]")
+        for name in ("forgotten", "silent"):
+            if listed := getattr(self, name):
+                lines.append(f"{name}: [{', '.join(map(json.dumps, listed))}]")
         return "\n".join(lines) + "\n"
 
 # %% ../../nbs/85_loop/03_project.ipynb #ba12c0de

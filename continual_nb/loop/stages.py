@@ -55,7 +55,7 @@ def moment_of(project: Project, iteration: Iteration):
 # %% ../../nbs/85_loop/11_stages.ipynb #6c76ad86
 def _state(project: Project, iteration: Iteration):
     "Read the state that came in; it must be the one of the iteration before."
-    from continual_nb.core.state import read_state
+    from continual_nb.core.state import read_state, without_models
 
     state = read_state(project.path("data/state/in"))
     if state.card.iteration != iteration.number - 1:
@@ -65,7 +65,7 @@ def _state(project: Project, iteration: Iteration):
             "an `open` was interrupted: run `continual status`, which finishes it",
             code=5,
         )
-    return state
+    return without_models(state, iteration.silent) if iteration.silent else state
 
 # %% ../../nbs/85_loop/11_stages.ipynb #f64f849e
 def _store(project: Project, partitions, current=None, fresh: Path | None = None):
@@ -371,17 +371,18 @@ def evaluate(project: Project, out: Path) -> str:
     from continual_nb.evaluation.evaluate import run_evaluation
     from continual_nb.training.cards import Training
 
-    iteration = project.iteration()
+    iteration, composed = project.iteration(), _composed(project)
     state = _state(project, iteration)
     evaluation, refitted = run_evaluation(
         project.params(),
         moment_of(project, iteration),
         state,
-        _composed(project),
+        composed,
         Training.read(project.folder("train")),
         _challengers(project),
     )
     evaluation.write(out)
+    _record_answers(project, out, composed.evaluation, _challengers(project) | refitted)
     for hash_, content in refitted.items():
         write_bytes(out / f"{hash_}.skops", content)
     best = next(
@@ -422,6 +423,45 @@ def _refitted(folder: Path) -> dict[str, bytes]:
     "Read the refit of the candidate, if it is what would be put in place."
     return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.skops"))}
 
+# %% ../../nbs/85_loop/11_stages.ipynb #cec11786
+def _record_answers(project: Project, out: Path, rows, models: dict[str, bytes]) -> None:
+    "Write what the challengers answer on a few rows; `open` asks them again one day."
+    from continual_nb.core.models import load, named_types
+    from continual_nb.loop.champion import recorded_answers
+
+    params = project.params()
+    own, trusted = params.train, params.train.trusted_types
+    loaded = {h: load(c, h, trusted, named_types(c, own)) for h, c in sorted(models.items())}
+    write_json(out / "answers.json", recorded_answers(params.data, rows, loaded))
+
+
+def _with_what_was_left_out(project: Project, iteration: Iteration, after):
+    "Bring back models that this iteration did not ask, and keep the new champion's answers."
+    from continual_nb.core.state import read_state, with_models_again
+
+    if iteration.silent:
+        before = read_state(project.path("data/state/in"))
+        after = with_models_again(after, before, iteration.silent)
+    path, champion = project.folder("evaluate") / "answers.json", after.card.champion
+    if champion in after.answers or not path.exists():
+        return after
+    found = read_json(path)
+    if champion not in found["answers"]:
+        return after
+    told = {"rows": found["rows"], "answers": found["answers"][champion]}
+    return dataclasses.replace(after, answers={**after.answers, champion: told})
+
+# %% ../../nbs/85_loop/11_stages.ipynb #7f3d27b7
+def _beside_what_was_left_out(project: Project, iteration: Iteration, outcome):
+    "Name the champion that was not asked as the one before, and as the present one if it stays."
+    from continual_nb.core.state import Card
+
+    before = Card.read(project.path("data/state/in")).champion
+    if before not in iteration.silent:
+        return outcome
+    champion = outcome.champion or before
+    return outcome.model_copy(update={"previous": before, "champion": champion})
+
 # %% ../../nbs/85_loop/11_stages.ipynb #898afbd3
 def promote(project: Project, out: Path) -> str:
     "Do what was signed and write the state that goes out."
@@ -459,6 +499,7 @@ def promote(project: Project, out: Path) -> str:
         reference,
         heard(project),
     )
+    outcome = _beside_what_was_left_out(project, iteration, outcome)
     outcome.write(out)
     for found in look_back(after.ledger, project.params()):
         found.write(out)
@@ -466,7 +507,7 @@ def promote(project: Project, out: Path) -> str:
     for left in state_out.parent.glob(".out-*"):  # of a run that was killed
         shutil.rmtree(left, ignore_errors=True)
     beside = Path(tempfile.mkdtemp(prefix=".out-", dir=state_out.parent))
-    write_state(after, beside)
+    write_state(_with_what_was_left_out(project, iteration, after), beside)
     _owned()
     publish(beside, state_out)
     return outcome.answer

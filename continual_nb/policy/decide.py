@@ -759,7 +759,7 @@ def decide(
             else _means_of(steer.action, state),
         )
         target = (
-            (steer.target or next(iter(reversed(state.ghosts())), None))
+            (steer.target or next(iter(reversed(state.former())), None))
             if action == "rollback"
             else None
         )

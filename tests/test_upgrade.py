@@ -11,7 +11,7 @@ from continual_nb.core.files import ContinualError
 from continual_nb.core.params import read_yaml
 from continual_nb.core.state import read_state, with_models_again, without_models
 from continual_nb.loop import champion
-from continual_nb.loop.champion import Standing, check_champion
+from continual_nb.loop.champion import ModelCheck, check_champion
 from loop import signed
 
 
@@ -50,7 +50,7 @@ def test_the_champion_answers_as_when_it_was_accepted(twice, copy, spoken, monke
     other_libraries(monkeypatch, of=())
     state = read_state(loop.path("data/state/out"))
     kept = state.answers[state.card.champion]
-    assert len(kept["rows"]) == len(kept["answers"]) == champion.ROWS
+    assert len(kept["rows"]) == len(kept["answers"]) == champion.ASKED_ROWS
     said = spoken(loop, "open")
     assert f"(made with scikit-learn {version}; here: scikit-learn 9.9) answers 16 stored" in said
 
@@ -126,6 +126,6 @@ def test_rollback_needs_an_earlier_champion_and_a_reason(sealed, twice, copy, sp
 def test_the_sentence_says_what_is_known():
     named = json.loads('{"scikit-learn": "0.1", "python": "2.7"}')
     with pytest.raises(ContinualError) as refused:
-        check_champion(Standing("a" * 64, named, error="it does not load"))
+        check_champion(ModelCheck("a" * 64, named, error="it does not load"))
     assert "in Python 2.7: `pip install scikit-learn==0.1`" in refused.value.remedy
-    assert check_champion(None) is None and check_champion(Standing("a" * 64, {})) is None
+    assert check_champion(None) is None and check_champion(ModelCheck("a" * 64, {})) is None

@@ -474,7 +474,12 @@ def steer(project, action, by, reason, target, means):
 @click.option("--by", required=True, help="Your name.")
 @click.option("--reason", required=True, help="Why an earlier model should come back.")
 @command()
-def rollback(project, target, by, reason):
+def rollback(
+    project,  # the one that the command is called in
+    target,  # first digits of a hash, or None
+    by,  # who proposes it
+    reason,  # why
+):
     "Propose an earlier champion (HASH, or the last one): signed as every decision, told with its reason."
     from continual_nb.loop.lifecycle import roll_back
 

@@ -267,11 +267,11 @@ def _asked_first(
     project: Project,
     iteration: Iteration,
     champion: str | None,  # as `open_iteration` takes it
-) -> tuple:  # the iteration with the models that it does not ask, loop.champion.Standing or None
+) -> tuple:  # the iteration with the models that it does not ask, loop.champion.ModelCheck or None
     """Have the champion answer before anything moves: other libraries may have left it mute, or
     changed what it says."""
     from continual_nb.core.state import read_state
-    from continual_nb.loop.champion import check_champion, silent, standing
+    from continual_nb.loop.champion import check_champion, silent, check_model
 
     sealed = project.is_sealed()
     state = read_state(project.path("data/state/out" if sealed else "data/state/in"))
@@ -281,7 +281,7 @@ def _asked_first(
     if iteration.silent:  # decided before the command was killed
         return iteration, None
     named = read_yaml(project.path("data/code.yaml")).get("libraries") or {}
-    found = None if champion == "without" else standing(project, state, store)
+    found = None if champion == "without" else check_model(project, state, store)
     replaced = champion == "replaced"  # what is to be replaced need not answer
     without = champion == "without" or bool(replaced and found and found.error)
     left = silent(project, state, store, without) if without or named != libraries() else ()
@@ -296,7 +296,7 @@ def open_iteration(
     delivery=None,  # the source if it was read already
     # "without": it is not asked; "as it answers": even if otherwise; "replaced": it need not answer
     champion: str | None = None,
-):  # loop.champion.Standing: how it stands with the champion; None: there is none
+):  # loop.champion.ModelCheck: how it stands with the champion; None: there is none
     """Open an iteration: state in, store, code, snapshot. Killed at any point, `recover` finishes
     it."""
     delivery = delivery or read_source(
@@ -433,15 +433,15 @@ def _champion_named(project: Project, short: str, state: str = "in") -> str:
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #e6393ea6
 def roll_back(
-    project: Project,
+    project: Project,  # with an iteration that is sealed, or open and pending
     target: str | None,  # first digits of an earlier champion's hash; None: the last one
-    by: str,
-    reason: str,
+    by: str,  # who proposes it
+    reason: str,  # why
 ) -> str:  # hash of the champion that is to come back
     """Propose an earlier champion, in an iteration of its own where none is open; it takes its
     place once that is signed."""
     from continual_nb.core.state import read_state
-    from continual_nb.loop.champion import standing
+    from continual_nb.loop.champion import check_model
 
     _named(project, by, reason)
     sealed = project.is_sealed()
@@ -454,7 +454,7 @@ def roll_back(
         raise ContinualError(f"model {hash_[:12]} is in production", "name an earlier champion")
     here = state.partitions[-1] if sealed and state.partitions else None
     store = _store(project, state.partitions[:-1] if here else state.partitions, here)
-    found = standing(project, state, store, hash_)
+    found = check_model(project, state, store, hash_)
     if found is not None and found.error:
         raise ContinualError(found.sentence, "name another one, or install what it was made with")
     if sealed:

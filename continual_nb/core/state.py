@@ -169,6 +169,7 @@ def without_models(
         "champions": tuple(c for c in card.champions if c.hash not in silent),
         "rivals": tuple(r for r in card.rivals if r.hash not in silent),
         "always": gone(card.always),
+        "always_card": {} if card.always in silent else card.always_card,
         "earlier_card": {} if card.earlier_card.get("hash") in silent else card.earlier_card,
     }
     models = {hash_: content for hash_, content in state.models.items() if hash_ not in silent}

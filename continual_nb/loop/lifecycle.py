@@ -42,6 +42,7 @@ from continual_nb.loop.project import (
     promote_as_opened,
     run,
 )
+from ..core.dictionary import DICTIONARY, dictionary_yaml
 from .stages import _store, take_snapshot
 from ..core.doors import FOLDER, extension_files
 from ..core.files import ContinualError, publish, sha256, write_bytes
@@ -124,6 +125,8 @@ def complete_pipeline(project: Project) -> None:
             "`git restore dvc.yaml`",
             code=5,
         ) from None
+    if not project.path(DICTIONARY).exists():  # of a project that is older than it
+        write_bytes(project.path(DICTIONARY), dictionary_yaml(project.params().data))
     if added:
         write_bytes(path, text)
         print(f"note: dvc.yaml is completed: {'; '.join(added)}", file=sys.stderr, flush=True)
@@ -635,6 +638,7 @@ TRACKED = (
     "params.yaml",
     "expectations.yaml",
     "objective.md",
+    DICTIONARY,
     "reports",
     FOLDER,  # the project's own code
     ".dvc/config",
@@ -699,7 +703,7 @@ def _sealable(project: Project, iteration: Iteration) -> None:
     if decision.verdict == "pending":
         raise ContinualError(
             f"the decision on {iteration.name} is pending",
-            "`continual sign approve|reject --by NAME --reason TEXT`",
+            "`continual sign approve|reject|defer --by NAME --reason TEXT`",
             code=3,
         )
     if stale := moved(decision, project.evidence()):

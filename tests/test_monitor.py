@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from continual_nb.core.metrics import Metrics, measure
 from continual_nb.core.models import estimator, fit, predict
 from continual_nb.core.params import Data, Monitor, Train
-from continual_nb.monitoring.monitor import monitor
+from continual_nb.monitoring.monitor import RowsBefore, monitor
 from continual_nb.monitoring.detectors.fit import fit_reference
 from continual_nb.monitoring.profiles.profile import column_profile
 from continual_nb.monitoring.result import Monitoring
+from continual_nb.policy.decide import broken_data
 
 DATA = Data(
     source="-",
@@ -373,3 +374,34 @@ def test_verdicts_survive_rescaling_and_relabelling(seed, shift):
         for h, w in ((history, window), (other(history), other(window)))
     ]
     assert answers[0] == answers[1]
+
+
+def test_the_same_months_a_year_ago_are_a_season():
+    warm = lambda k: month(k).assign(heat=lambda d: d["heat"] + 1.2)
+    history = functools.partial(pd.concat, [month(k) for k in range(6)], ignore_index=True)
+    for year_ago, cause in ((warm(19), "season"), (month(19), "covariate shift")):
+        past = RowsBefore(history, lambda rows=year_ago: rows)
+        found = look(warm(7), reference_rows=past).incidents
+        told = [i for i in found if "heat" in i.columns]
+        assert told[0].cause == cause, told
+        assert ("a year ago" in told[0].sentence) == (cause == "season")
+
+
+def test_an_unknown_cause_says_what_was_ruled_out_and_asks_for_no_labels_that_have_come():
+    from continual_nb.monitoring.diagnosis.causes import action_of, shift_type
+
+    kinds = dict.fromkeys(("rain", "wind", "heat"), "numeric")
+    then, now = month(1), month(2)
+    law = shift_type(then, now, kinds, [then["label"], now["label"]], False)
+    assert law.cause == "unknown" and law.sentence.count("(p ") == 3
+    there, late = now["label"], now["label"].where(np.arange(len(now)) < 100)
+    for cause in ("unknown", "concept shift"):
+        assert "labels" not in action_of(cause, there) and "labels" in action_of(cause, late)
+
+
+def test_a_new_category_is_not_broken_data_and_forbids_no_training():
+    rows = month(7)
+    rows["carrier"] = rows["carrier"].where(np.arange(len(rows)) % 4 > 0, "NEW")
+    made = look(rows)
+    assert {i.cause for i in made.incidents if "carrier" in i.columns} == {"new category"}
+    assert broken_data(made).answer == "no"

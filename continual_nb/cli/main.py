@@ -281,6 +281,7 @@ def _is_number(text: str) -> bool:
 def init(context, folder, source, time, label, exclude, keep, champion, **options):
     "Create a project in FOLDER; settings that you do not give are inferred and printed."
     from continual_nb.loop.deployed import columns_of, pinned
+    from continual_nb.loop.expect import left_out, suite_of
     from continual_nb.loop.init import (
         FLIGHTS,
         Said,
@@ -337,6 +338,8 @@ def init(context, folder, source, time, label, exclude, keep, champion, **option
         fail(error)
     click.echo(f"made {folder}/ and opened its first window {project.iteration().window}")
     for line in [*told([one for one in said if one.about != "costs" or not priced]), *priced]:
+        click.echo(line)
+    for line in left_out(suite_of(project)):
         click.echo(line)
     click.echo(
         f"change {'a guess' if source else 'what you like'} in {folder}/params.yaml"

@@ -26,6 +26,7 @@ from continual_nb.monitoring.diagnosis.causes import (
     MEANS,
     SEARCHED,
     Cause,
+    action_of,
     Slice,
     cause_of_fault,
     cells_of,
@@ -1366,9 +1367,14 @@ class _Whole:
             sentence=text.strip(),
             cause=why,
             members=members,
-            action=MEANS[why][1],
+            action=action_of(why, self._labels()),
             evidence=self._rows(look, names[0] if names else None),
         )
+
+    def _labels(self) -> pd.Series:
+        "Labels of the window; empty without any."
+        name = self.m.label
+        return self.window[name] if name in self.window else pd.Series([], dtype=object)
 
     def _lawful(self, cause: Cause | None) -> str:
         "What is known of the three laws; of the relation only what was tested."

@@ -16,6 +16,7 @@ from ..core.files import number
 from ..core.gains import SCALES, Gains, fresher_so_far, gains_so_far
 from ..core.params import Decide, Trigger
 from ..core.state import State
+from ..monitoring.diagnosis.causes import cause_of_fault
 from ..monitoring.result import Monitoring
 from .result import Action, AtPrice, Option, Proposal, Rule, Steer
 from .triggers import Evidence, Stack, evidence, explain_rule
@@ -23,7 +24,15 @@ from .triggers import Evidence, Stack, evidence, explain_rule
 # %% ../../nbs/20_policy/03_decide.ipynb #48b17251
 def broken_data(monitoring: Monitoring) -> Rule:
     "Can the data not be trusted?"
-    errors = [finding for finding in monitoring.findings if finding.severity == "error"]
+    new = (
+        "new category",
+        "new class",
+    )  # may be meant, and only a model that learns them knows them
+    errors = [
+        finding
+        for finding in monitoring.findings
+        if finding.severity == "error" and cause_of_fault(finding.rule) not in new
+    ]
     because = (
         f"the data cannot be trusted: {errors[0].sentence}"
         if errors

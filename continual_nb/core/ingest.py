@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['UNITS', 'STAMPS', 'FINE', 'FAR', 'GROWTH', 'utc', 'time_format', 'spelled', 'doubles', 'one_name', 'named',
            'as_number', 'event_ids', 'known_columns', 'Arrival', 'Delivery', 'delivered', 'answers', 'with_answers',
-           'no_class', 'snapshot', 'respelled', 'Finding', 'Ingested', 'typed', 'ingest', 'summarise']
+           'no_class', 'respelled', 'snapshot', 'Finding', 'Ingested', 'typed', 'ingest', 'summarise']
 
 # %% ../../nbs/00_core/08_ingest.ipynb #eff35083
 import difflib
@@ -24,9 +24,13 @@ from .params import Data, Ingest, source_name, Params
 from .pictures import BLUE, ORANGE, axes, legend, picture
 from .results import Result, Section, Table
 from continual_nb.core.store import (
+    MOVED,
     NOTHING,
     TIME,
+    content_hashes,
+    newest_version,
     Partition,
+    Print,
     Store,
     label_delays,
     prints,
@@ -359,6 +363,10 @@ class Arrival:
     rejected: (
         pd.DataFrame
     )  # event_id, reason, row (number in the source): rows that cannot be placed, each told once
+    # event_id, event_time, known_at, features: known events as they are delivered now, with
+    # `was` and `was_time` (content and time of what is stored), and what is other than that:
+    # `differs` (features), `moved` (time), `lost` (its label)
+    corrections: pd.DataFrame
     delivered: int  # rows of the delivery that were known by then, and those that cannot be placed
     # rows among which the rejected ones were found: all that no earlier look has stored, future
     # ones too; 0 where none was
@@ -367,11 +375,12 @@ class Arrival:
     corrected: int  # labels that contradict what was known
     duplicates: int  # exact repeats of rows, dropped
     unread: int  # labels of new events that stand there and are no number (regression)
+    gone: int = 0  # known events of delivered windows that are delivered no more
 
     @property
     def counts(self) -> dict[str, int]:
         "All but the frames."
-        return {field.name: getattr(self, field.name) for field in fields(self)[3:]}
+        return {field.name: getattr(self, field.name) for field in fields(self)[4:]}
 
 # %% ../../nbs/00_core/08_ingest.ipynb #966577e3
 @dataclass(frozen=True)
@@ -387,6 +396,7 @@ class Delivery:
         # more
         None
     )
+    contents: pd.Series | None = None  # (n,) hash of the id, time and features of every row
 
 # %% ../../nbs/00_core/08_ingest.ipynb #e34e72f0
 FAR = pd.Timedelta(3650, "D")  # after the bulk of times, beside ten times its width
@@ -402,7 +412,7 @@ def _far_beyond(times: pd.Series) -> pd.Series:
     far = seconds > high + FAR.total_seconds() + 10 * (high - low)
     return far.reindex(times.index, fill_value=False)
 
-
+# %% ../../nbs/00_core/08_ingest.ipynb #2676d53b
 def delivered(
     raw: pd.DataFrame,  # the source as read
     data: Data,
@@ -441,9 +451,18 @@ def delivered(
         role: answers(raw[name], data) if role == "answered" else as_number(raw[name])
         for role, name in data.logged.items()
     }
-    return Delivery(
-        *_without_duplicates(pd.concat([frame, pd.DataFrame(columns)], axis=1), data.source)
-    )
+    frame = pd.concat([frame, pd.DataFrame(columns)], axis=1)
+    frame, duplicates = _without_duplicates(frame, data.source)
+    return Delivery(frame, duplicates, contents=_contents(frame, data))
+
+# %% ../../nbs/00_core/08_ingest.ipynb #cd4a2f78
+def _contents(frame: pd.DataFrame, data: Data) -> pd.Series:
+    "Hash the content of every delivered row as it would be stored."
+    names = {f"feature {name}": name for name in data.features}
+    rows = frame[["event_id", "event_time", *names]].rename(columns=names)
+    numbers = {name: as_number(rows[name]) for name in data.numeric}
+    finite = {name: values.where(np.isfinite(values)) for name, values in numbers.items()}
+    return content_hashes(rows.assign(**finite), data.numeric, (*data.categorical, *data.text))
 
 # %% ../../nbs/00_core/08_ingest.ipynb #55ea7ac0
 def answers(column: pd.Series, data: Data) -> pd.Series:
@@ -533,7 +552,7 @@ def _only_classes(ids: np.ndarray, said: pd.Series, frame: pd.DataFrame, store: 
     known = set(frame["label"].dropna())
     if said.isin(known).all():
         return
-    known |= set(store.read("labels.parquet", ["label"])["label"])
+    known |= set(store.read("labels.parquet", ["label"])["label"].dropna())
     strange = ~said.isin(known).to_numpy()
     if strange.any():
         raise ContinualError(
@@ -547,6 +566,136 @@ def no_class(label: str, known: Iterable[str]) -> str:
     "Say that an answer is no class of the data, and which one is near."
     near = difflib.get_close_matches(label, sorted(known), 1, 0.5)
     return f"{label!r} is no class of the data" + (f"; did you mean {near[0]!r}?" if near else "")
+
+# %% ../../nbs/00_core/08_ingest.ipynb #daf70d83
+def _unseen(frame, known, store: Store, seen: list[str], cadence: Cadence):
+    """Drop what the store already holds from events and labels of the windows in `seen`; the last
+    answer is the rows as spelled in the store, and what is stored near them."""
+    if not seen:
+        return frame, known, 0, (frame, frame[["event_id", "event_time"]].iloc[:0], {})
+    old = pd.concat([part["event_time"][part["window"].isin(seen)] for part in (frame, known)])
+    spans = [] if cadence.by_rows else [cadence.window(name) for name in seen]
+    start = min([old.min(), *(w.start for w in spans)]) - MOVED
+    end = max([old.max(), *(w.end for w in spans)]) + MOVED
+    ids = store.read("events.parquet", ["event_id", "event_time"], start, end)
+    answers = store.read(
+        "labels.parquet", ["event_id", "event_time", "label", "label_time"], start, end
+    )
+    answers = (
+        answers.sort_values("label_time", kind="stable").drop_duplicates("event_id", keep="last")
+        if len(answers)
+        else answers
+    )
+    if spelling := respelled(frame, ids):
+        name = lambda part: part["event_id"].map(spelling).fillna(part["event_id"])
+        frame, known = frame.assign(event_id=name(frame)), known.assign(event_id=name(known))
+    new = frame[~frame["event_id"].isin(set(ids["event_id"]))]
+    told = dict(zip(answers["event_id"], answers["label"])) if len(answers) else {}
+    earlier = known["event_id"].map(told)
+    fresh = known[(earlier.isna() | (earlier != known["label"])).to_numpy()]
+    corrected = int((earlier.notna() & (earlier != known["label"])).sum())
+    return new, fresh, corrected, (frame, ids.drop_duplicates("event_id", keep="last"), told)
+
+# %% ../../nbs/00_core/08_ingest.ipynb #99ba88f6
+def _differ(now: Print, before: Print) -> bool:
+    "Tell whether a window is other than what is stored, as far as its content is known."
+    plain = lambda mark: mark.model_copy(update={"content": ""})
+    return plain(now) != plain(before) or _other_content(now, before)
+
+# %% ../../nbs/00_core/08_ingest.ipynb #23e2ef19
+def _other_content(now: Print, before: Print) -> bool:
+    "Tell whether times or features differ; of other columns nothing is known."
+    a, b = now.content, before.content
+    return bool(a and b) and a[:8] == b[:8] and a != b
+
+# %% ../../nbs/00_core/08_ingest.ipynb #18428177
+def _gone(held: tuple, seen: list[str], cadence: Cadence) -> int:
+    "Count stored events of delivered windows that are delivered no more."
+    frame, ids, _ = held
+    if not seen or ids.empty:
+        return 0
+    missing = ids[~ids["event_id"].isin(set(frame["event_id"]))]
+    return int(cadence.names(missing["event_time"]).isin(seen).sum()) if len(missing) else 0
+
+# %% ../../nbs/00_core/08_ingest.ipynb #575e691a
+def _corrections(
+    held: tuple, store: Store, data: Data, windows: tuple[list[str], list[str]], as_of
+) -> pd.DataFrame:
+    "List known events that are delivered with other features, at another time, or without a label."
+    restated, seen = windows  # those of other content, and all that the store knows
+    frame, ids, told = held
+    raw = {f"feature {name}": name for name in data.features}
+    rows = frame[frame["event_id"].isin(set(ids["event_id"]))]
+    answered = rows["event_id"].map(told).notna() if told else pd.Series(False, index=rows.index)
+    lost = (answered & rows["label"].isna() & rows["unread"].isna()).to_numpy(bool)
+    inside = (rows["window"].isin(restated) | ~rows["window"].isin(seen)).to_numpy()
+    stored = _stored_rows(store, data, rows["event_time"][inside])
+    columns = ["event_id", "event_time", *raw, *data.logged]
+    now = rows[columns].rename(columns=raw).reset_index(drop=True)
+    before = stored.set_index("event_id").reindex(now["event_id"]).reset_index()
+    known = before["event_time"].notna().to_numpy() & inside
+    moved = known & (before["event_time"] != now["event_time"]).to_numpy()
+    differs = known & _other_values(now, before, data)
+    hashes = content_hashes(before, data.numeric, (*data.categorical, *data.text))
+    now = now.assign(known_at=pd.Series(as_of, index=now.index, dtype=TIME))
+    now = now.assign(was=hashes.map("{:016x}".format), was_time=before["event_time"])
+    now = now.assign(differs=differs, moved=moved, lost=lost)
+    return now[differs | moved | lost].reset_index(drop=True)
+
+# %% ../../nbs/00_core/08_ingest.ipynb #badcb902
+def _stored_rows(store: Store, data: Data, times: pd.Series) -> pd.DataFrame:
+    "Read the newest version of what is stored near some times."
+    columns = ["event_id", "event_time", "known_at", *data.features]
+    span = (times.min() - MOVED, times.max() + MOVED) if len(times) else None
+    found = store.read("events.parquet", columns, *span) if span else pd.DataFrame()
+    if found.empty:
+        kinds = {name: "float64" for name in data.numeric}
+        kinds |= {"event_time": TIME, "known_at": TIME}
+        return pd.DataFrame({c: pd.Series(dtype=kinds.get(c, "str")) for c in columns})
+    return newest_version(found)
+
+# %% ../../nbs/00_core/08_ingest.ipynb #a35eb6e4
+def _other_values(now: pd.DataFrame, before: pd.DataFrame, data: Data) -> np.ndarray:
+    "Tell which rows have another value in some feature; a billionth is rounding."
+    other = np.zeros(len(now), bool)
+    for name in data.numeric:
+        a = as_number(now[name]).to_numpy("float64")
+        a = np.where(np.isfinite(a), a, np.nan)
+        b = before[name].to_numpy("float64", na_value=np.nan)
+        other |= ~np.isclose(a, b, rtol=1e-9, atol=0, equal_nan=True)
+    for name in (*data.categorical, *data.text):
+        a, b = now[name].astype("str"), before[name].astype("str")
+        other |= ~((a == b).fillna(False) | (a.isna() & b.isna())).to_numpy(bool)
+    return other
+
+# %% ../../nbs/00_core/08_ingest.ipynb #dd960880
+def _canonical(ids: pd.Series) -> pd.Series:
+    "Spell whole numbers in one way: 007, 7.0 and 7e0 are 7; other ids stay."
+    whole = ids.str.fullmatch(r"\s*\+?\d{1,30}(\.0*)?\s*").fillna(False)
+    powers = ids.str.fullmatch(r"\s*\+?\d(\.\d{1,30})?[eE]\+?\d{1,2}\s*").fillna(False)
+
+    def plain(text: str) -> str:
+        number_ = Decimal(text.strip())
+        return str(int(number_)) if number_ == number_.to_integral_value() else text
+
+    numbers = whole | powers
+    return ids.where(~numbers, ids[numbers].map(plain).reindex(ids.index)).str.strip()
+
+
+def respelled(
+    delivered: pd.DataFrame,  # event_id, event_time
+    stored: pd.DataFrame,  # event_id, event_time of what is known
+) -> dict[str, str]:  # id as delivered -> id as stored, only where they differ
+    "Find events that are stored under another spelling of their id."
+    new = delivered[~delivered["event_id"].isin(set(stored["event_id"]))]
+    gone = stored[~stored["event_id"].isin(set(delivered["event_id"]))]
+    if new.empty or gone.empty:
+        return {}
+    keyed = [part.assign(key=_canonical(part["event_id"])) for part in (new, gone)]
+    once = [part.drop_duplicates(["key", "event_time"], keep=False) for part in keyed]
+    columns = ["event_id", "key", "event_time"]
+    same = once[0][columns].merge(once[1][columns], on=["key", "event_time"])
+    return dict(zip(same["event_id_x"], same["event_id_y"]))
 
 # %% ../../nbs/00_core/08_ingest.ipynb #3d748831
 def snapshot(
@@ -571,6 +720,7 @@ def snapshot(
         part["event_id"] != "", "row " + part["row"].astype(str)
     )
     rejected = rejected[~mark(rejected).isin(set(mark(told)))]
+    frame = frame.assign(content=delivery.contents)
     frame = frame[~unplaced & (frame["event_time"] < as_of)]
     placed = len(frame)
     frame = frame.sort_values(["event_time", "event_id"], kind="stable", ignore_index=True)
@@ -581,13 +731,18 @@ def snapshot(
             [known, late.assign(window=cadence.names(late["event_time"]))], ignore_index=True
         )
     now = prints(
-        frame["event_id"], frame["window"], known["event_id"], known["label"], known["window"]
+        *(frame["event_id"], frame["window"]),
+        *(known["event_id"], known["label"], known["window"]),
+        frame["content"].rename(delivery.contents.name),
     )
     before = store.prints()
-    changed = [name for name, mark in now.items() if mark != before.get(name, NOTHING)]
+    changed = [name for name, mark in now.items() if _differ(mark, before.get(name, NOTHING))]
     frame, known = frame[frame["window"].isin(changed)], known[known["window"].isin(changed)]
     seen = [name for name in changed if name in before]
-    new, fresh, corrected = _unseen(frame, known, store, seen)
+    new, fresh, corrected, held = _unseen(frame, known, store, seen, cadence)
+    restated = [name for name in seen if _other_content(now[name], before[name])]
+    corrections = _corrections(held, store, data, (restated, seen), as_of)
+    gone = _gone(held, seen, cadence)
     last = max((pd.Timestamp(p.as_of) for p in store.partitions), default=None)
     if (
         last is not None
@@ -623,67 +778,15 @@ def snapshot(
         events.reset_index(drop=True),
         labels.reset_index(drop=True),
         rejected.reset_index(drop=True),
+        corrections,
         placed + int(unplaced.sum()),
         looked_at,
         int(late.sum()),
         corrected,
         delivery.duplicates,
         int((new["unread"] <= as_of).sum()),
+        gone,
     )
-
-# %% ../../nbs/00_core/08_ingest.ipynb #daf70d83
-def _unseen(frame, known, store: Store, seen: list[str]):
-    "Drop what the store already holds from events and labels of the windows in `seen`."
-    if not seen:
-        return frame, known, 0
-    old = pd.concat([part["event_time"][part["window"].isin(seen)] for part in (frame, known)])
-    start, end = (old.min(), old.max() + pd.Timedelta(1, "us")) if len(old) else (None, None)
-    ids = store.read("events.parquet", ["event_id", "event_time"], start, end)
-    answers = store.read(
-        "labels.parquet", ["event_id", "event_time", "label", "label_time"], start, end
-    )
-    answers = (
-        answers.sort_values("label_time", kind="stable").drop_duplicates("event_id", keep="last")
-        if len(answers)
-        else answers
-    )
-    if spelling := respelled(frame, ids):
-        name = lambda part: part["event_id"].map(spelling).fillna(part["event_id"])
-        frame, known = frame.assign(event_id=name(frame)), known.assign(event_id=name(known))
-    new = frame[~frame["event_id"].isin(set(ids["event_id"]))]
-    told = dict(zip(answers["event_id"], answers["label"])) if len(answers) else {}
-    earlier = known["event_id"].map(told)
-    fresh = known[(earlier.isna() | (earlier != known["label"])).to_numpy()]
-    return new, fresh, int((earlier.notna() & (earlier != known["label"])).sum())
-
-# %% ../../nbs/00_core/08_ingest.ipynb #dd960880
-def _canonical(ids: pd.Series) -> pd.Series:
-    "Spell whole numbers in one way: 007, 7.0 and 7e0 are 7; other ids stay."
-    whole = ids.str.fullmatch(r"\s*\+?\d{1,30}(\.0*)?\s*").fillna(False)
-    powers = ids.str.fullmatch(r"\s*\+?\d(\.\d{1,30})?[eE]\+?\d{1,2}\s*").fillna(False)
-
-    def plain(text: str) -> str:
-        number_ = Decimal(text.strip())
-        return str(int(number_)) if number_ == number_.to_integral_value() else text
-
-    numbers = whole | powers
-    return ids.where(~numbers, ids[numbers].map(plain).reindex(ids.index)).str.strip()
-
-
-def respelled(
-    delivered: pd.DataFrame,  # event_id, event_time
-    stored: pd.DataFrame,  # event_id, event_time of what is known
-) -> dict[str, str]:  # id as delivered -> id as stored, only where they differ
-    "Find events that are stored under another spelling of their id."
-    new = delivered[~delivered["event_id"].isin(set(stored["event_id"]))]
-    gone = stored[~stored["event_id"].isin(set(delivered["event_id"]))]
-    if new.empty or gone.empty:
-        return {}
-    keyed = [part.assign(key=_canonical(part["event_id"])) for part in (new, gone)]
-    once = [part.drop_duplicates(["key", "event_time"], keep=False) for part in keyed]
-    columns = ["event_id", "key", "event_time"]
-    same = once[0][columns].merge(once[1][columns], on=["key", "event_time"])
-    return dict(zip(same["event_id_x"], same["event_id_y"]))
 
 # %% ../../nbs/00_core/08_ingest.ipynb #432f11fe
 class Finding(Result):
@@ -842,6 +945,7 @@ def ingest(
     """Type an arrival into the frames of one partition (events, labels, quarantine) and say what
     was found; hashes are filled in by the writer."""
     events, found = typed(arrival.events, data)
+    marked = lambda rows: content_hashes(rows, data.numeric, (*data.categorical, *data.text))
     quarantine = arrival.rejected.assign(
         event_time=pd.Series(pd.NaT, index=arrival.rejected.index, dtype=TIME)
     )
@@ -853,7 +957,8 @@ def ingest(
             "mend the delivery, or raise ingest.max_bad_share in params.yaml",
             code=4,
         )
-    more = _row_findings(arrival, len(events), quarantine)
+    taken = params.corrections == "take"
+    more = _row_findings(arrival, len(events), quarantine, taken)
     labels = arrival.labels
     named = moment.cadence.names
     marks = prints(
@@ -862,7 +967,14 @@ def ingest(
         labels["event_id"],
         labels["label"],
         named(labels["event_time"]),
+        marked(events),
     )
+    fixed, withdrawn = _taken(arrival.corrections, data, moment) if taken else (None, None)
+    if fixed is not None and len(fixed):
+        marks = _restated(marks, fixed, named, marked(fixed))
+        events = pd.concat([events, fixed[events.columns]], ignore_index=True)
+    if withdrawn is not None and len(withdrawn):
+        labels = pd.concat([labels, withdrawn.astype(labels.dtypes)], ignore_index=True)
     files = {
         "events.parquet": events,
         "labels.parquet": labels,
@@ -877,19 +989,26 @@ def ingest(
         name=moment.name,
         iteration=moment.number,
         as_of=moment.as_of.isoformat(),
-        events=len(events),
-        labels=len(labels),
+        events=len(arrival.events),
+        labels=len(arrival.labels),
         quarantined=len(quarantine),
         spans=spans,
         hashes={},
         prints=marks,
+        corrections=0 if fixed is None else len(fixed),
     )
     return partition, files, (*more, *found)
 
 # %% ../../nbs/00_core/08_ingest.ipynb #8861d7ad
-def _row_findings(arrival: Arrival, rows: int, quarantine: pd.DataFrame) -> list[Finding]:
+def _row_findings(
+    arrival: Arrival, rows: int, quarantine: pd.DataFrame, taken: bool
+) -> list[Finding]:
     "Findings about rows rather than columns."
-    share = lambda n: number(n / max(rows, 1))
+    share = lambda n: number(n / rows) if n <= rows else None
+    other = arrival.corrections
+    used = "the {} are used from now on" if taken else "the {} stay in use"
+    used = f"{used} (ingest.corrections: {'take' if taken else 'keep'})"
+    one = lambda old, new: used.format(new if taken else old)
     told = [
         (
             "quarantined",
@@ -921,6 +1040,32 @@ def _row_findings(arrival: Arrival, rows: int, quarantine: pd.DataFrame) -> list
             "note",
             "rows were delivered twice, word for word; one of each is used",
         ),
+        (
+            "changed rows",
+            int(other["differs"].sum()),
+            "warning",
+            f"known rows have other features than before: {one('stored values', 'new ones')}",
+        ),
+        (
+            "moved rows",
+            int(other["moved"].sum()),
+            "warning",
+            f"known rows have another time than before: {one('stored times', 'new ones')}",
+        ),
+        (
+            "withdrawn labels",
+            int(other["lost"].sum()),
+            "warning",
+            "known rows have lost their label: "
+            + used.format("rows without it" if taken else "stored labels"),
+        ),
+        (
+            "rows gone",
+            arrival.gone,
+            "warning",
+            "known rows are delivered no more; they stay in use, and `continual forget ID` leaves "
+            "one out",
+        ),
     ]
     return [
         Finding(
@@ -934,6 +1079,36 @@ def _row_findings(arrival: Arrival, rows: int, quarantine: pd.DataFrame) -> list
         for rule, n, severity, words in told
         if n
     ]
+
+# %% ../../nbs/00_core/08_ingest.ipynb #8ea47bbd
+def _taken(
+    corrections: pd.DataFrame, data: Data, moment: AsOf
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    "Type the corrected rows, and make withdrawn labels labels that are missing from now on."
+    near = (corrections["event_time"] - corrections["was_time"]).abs() <= MOVED
+    fixed = corrections[(corrections["differs"] | corrections["moved"]) & near]
+    rows, _ = typed(fixed, data)
+    rows = pd.concat([rows, fixed[["was", "was_time"]]], axis=1)
+    lost = corrections.loc[corrections["lost"], ["event_id", "event_time"]]
+    nothing = np.nan if data.task == "regression" else None
+    at = pd.Series(moment.as_of, index=lost.index, dtype=TIME)
+    return rows, lost.assign(label=nothing, label_time=at)
+
+# %% ../../nbs/00_core/08_ingest.ipynb #ce8be2b7
+def _restated(
+    marks: dict[str, Print], fixed: pd.DataFrame, named, contents: pd.Series
+) -> dict[str, Print]:
+    "Put the content of corrected rows in the place of what was stored."
+    ids, none = fixed["event_id"], fixed["event_id"].iloc[:0]
+    was = pd.Series([int(x, 16) for x in fixed["was"]], dtype="uint64").rename(contents.name)
+    added = prints(ids, named(fixed["event_time"]), none, none, none, contents)
+    removed = prints(ids, named(fixed["was_time"]), none, none, none, was)
+    made = dict(marks)
+    for name, mark in added.items():
+        made[name] = made.get(name, NOTHING) + mark
+    for name, mark in removed.items():
+        made[name] = made.get(name, NOTHING) - mark
+    return made
 
 # %% ../../nbs/00_core/08_ingest.ipynb #21448903
 GROWTH = 0.5  # share of a window's known events; as many new ones in it are no late arrivals

@@ -271,6 +271,11 @@ class Ingest(Block):
     max_bad_share: float = Field(
         0.05, ge=0, le=1, description="share of new rows in quarantine above which ingest blocks"
     )
+    corrections: Literal["keep", "take"] = Field(
+        "keep",
+        description="known rows that come with other features, another time or without their "
+        "label: keep what is stored, or take what is new, from then on",
+    )
 
 
 class Monitor(Block):

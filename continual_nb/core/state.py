@@ -175,7 +175,7 @@ def without_models(
     models = {hash_: content for hash_, content in state.models.items() if hash_ not in silent}
     return replace(state, card=card.model_copy(update=update), models=models)
 
-
+# %% ../../nbs/00_core/15_state.ipynb #44c513f2
 def with_models_again(
     after: State,  # as the iteration that did not ask them left it
     before: State,  # as it came in

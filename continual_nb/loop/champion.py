@@ -39,7 +39,7 @@ def recorded_answers(
     answers = {hash_: _numbers(model, few, data).tolist() for hash_, model in models.items()}
     return {"rows": names, "answers": answers}
 
-
+# %% ../../nbs/85_loop/10_champion.ipynb #83a73458
 def _numbers(model: Model, rows: pd.DataFrame, data: Data) -> np.ndarray:
     "Answers as numbers: a row of probabilities, or one number, per event."
     said = predict(model, rows, data)
@@ -116,7 +116,7 @@ def check_model(
     gap = float(np.abs(then - now).max()) if then.shape == now.shape else np.inf
     return ModelCheck(hash_, made, len(rows), gap)
 
-
+# %% ../../nbs/85_loop/10_champion.ipynb #b1c83930
 def _stored(store: Store, data: Data, named: list[list[str]] | None) -> pd.DataFrame:
     """Read a few events by id and time, without those that are gone; None reads some of the newest
     partition."""
@@ -128,7 +128,9 @@ def _stored(store: Store, data: Data, named: list[list[str]] | None) -> pd.DataF
     span = (times.min(), times.max() + pd.Timedelta(1, "us"))
     found = store.read("events.parquet", None, *span)
     wanted = found["event_id"].isin({name for name, _ in named}) if len(found) else []
-    found = found[wanted].reset_index(drop=True) if len(found) else found
+    found = (
+        found[wanted].drop_duplicates("event_id").reset_index(drop=True) if len(found) else found
+    )
     return found.reindex(columns=columns)
 
 # %% ../../nbs/85_loop/10_champion.ipynb #bbc38f77

@@ -130,7 +130,7 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
     moment, store = moment_of(project, iteration), _store(project, state.partitions)
     delivery = with_answers(delivery, answers(project, data, moment.cadence), moment.as_of, store)
     arrival = snapshot(delivery, data, moment.cadence, store, moment.as_of)
-    for name in ("events", "labels", "rejected"):
+    for name in ("events", "labels", "rejected", "corrections"):
         write_parquet(out / f"{name}.parquet", _one_type(getattr(arrival, name)))
     write_json(
         out / "arrival.json",
@@ -163,7 +163,7 @@ def ingest(project: Project, out: Path) -> str:
     head = read_json(project.folder("snapshot") / "arrival.json")
     frames = (
         read_parquet(project.folder("snapshot") / f"{name}.parquet")
-        for name in ("events", "labels", "rejected")
+        for name in ("events", "labels", "rejected", "corrections")
     )
     arrival = Arrival(
         *frames,
@@ -176,6 +176,7 @@ def ingest(project: Project, out: Path) -> str:
                 "corrected",
                 "duplicates",
                 "unread",
+                "gone",
             )
         ),
     )
@@ -434,7 +435,7 @@ def _record_answers(project: Project, out: Path, rows, models: dict[str, bytes])
     loaded = {h: load(c, h, trusted, named_types(c, own)) for h, c in sorted(models.items())}
     write_json(out / "answers.json", recorded_answers(params.data, rows, loaded))
 
-
+# %% ../../nbs/85_loop/11_stages.ipynb #4e59f3f8
 def _with_what_was_left_out(project: Project, iteration: Iteration, after):
     "Bring back models that this iteration did not ask, and keep the new champion's answers."
     from continual_nb.core.state import read_state, with_models_again

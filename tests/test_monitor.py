@@ -13,6 +13,7 @@ from continual_nb.core.models import estimator, fit, predict
 from continual_nb.core.params import Data, Monitor, Train
 from continual_nb.monitoring.monitor import RowsBefore, monitor
 from continual_nb.monitoring.detectors.fit import fit_reference
+from continual_nb.monitoring.detectors.univariate import small_p
 from continual_nb.monitoring.profiles.profile import column_profile
 from continual_nb.monitoring.result import Monitoring
 from continual_nb.policy.decide import broken_data
@@ -405,3 +406,15 @@ def test_a_new_category_is_not_broken_data_and_forbids_no_training():
     made = look(rows)
     assert {i.cause for i in made.incidents if "carrier" in i.columns} == {"new category"}
     assert broken_data(made).answer == "no"
+
+
+def test_numbers_are_capped_and_shares_have_the_level_at_acceptance_below_them():
+    worse = look(
+        month(7), accepted=measure(DATA, month(6), predict(world()["champion"], month(6), DATA))
+    )
+    base = worse.performance.loss
+    better = worse.model_copy(
+        update={"excess": -2.3 * base, "excess_low": -2.4 * base, "excess_high": -2.2 * base}
+    )
+    assert "70% below" in better.section().lead
+    assert small_p(1e-300) == "< .001" and small_p(0.02) == "0.02" and small_p(None) == ""

@@ -189,11 +189,14 @@ def no_group_harmed(
         ]
         reason = f"Proven harm above {spell(tolerance)} per event: {listed(parts)}."
         return GateResult(name=name, verdict="fail", reason=reason)
-    unsure = small + [part.name for part in seen if part.low <= -tolerance]
-    safe = len(comparison.slices) - len(unsure)
+    open_ = [part for part in seen if part.low <= -tolerance]
+    gained = [part.name for part in open_ if part.gain > 0]
+    unsure = small + [part.name for part in open_ if part.gain <= 0]
+    safe = len(comparison.slices) - len(unsure) - len(gained)
     reason = f"No group is proven to lose more than {spell(tolerance)} per event"
     reason += f"; that is ruled out in {safe} of {len(comparison.slices)}" if safe else ""
     reason += f"; these events cannot rule it out in {listed(unsure)}" if unsure else ""
+    reason += f"; {listed(gained)} gained, on too few events to be certain" if gained else ""
     return GateResult(name=name, verdict="pass", reason=f"{reason}.")
 
 # %% ../../nbs/50_evaluation/02_gates.ipynb #babe8eb9

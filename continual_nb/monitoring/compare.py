@@ -42,6 +42,7 @@ from continual_nb.monitoring.detectors.univariate import (
     ColumnDrift,
     compare_columns,
     effects,
+    small_p,
     spelled_p,
 )
 from .diagnosis.incidents import Incident, broken, listed
@@ -232,7 +233,7 @@ class Comparison(Result):
                         c.kind,
                         c.verdict,
                         spell(c.effect),
-                        spell(c.p_adjusted),
+                        small_p(c.p_adjusted),
                         *(spell(c.familiar.get(k)) for k in known),
                         c.note,
                     )
@@ -246,7 +247,7 @@ class Comparison(Result):
                 Table(
                     ("row", "share of reference rows as unusual", "what is unusual"),
                     tuple(
-                        (u.event, f"{u.p_value:.2g}", " with ".join(u.columns))
+                        (u.event, small_p(u.p_value), " with ".join(u.columns))
                         for u in self.outliers.top
                     ),
                     self.outliers.sentence,
@@ -268,7 +269,7 @@ class Comparison(Result):
                 Table(
                     ("group", "rows", f"{self.loss.name} now", "p"),
                     tuple(
-                        (s.name, f"{s.rows:,}", spell(s.loss), spell(s.p_value))
+                        (s.name, f"{s.rows:,}", spell(s.loss), small_p(s.p_value))
                         for s in self.loss.crossed
                     ),
                     "Groups of up to three categories in which the loss has risen most, tested "
@@ -348,7 +349,7 @@ class Comparison(Result):
             ]
             spell = lambda v: "" if v is None else f"{v:.3f}"
             made += [
-                f"{c.column[:24]:<24} {c.effect:>8.3f} {spelled_p(c.p_adjusted).removeprefix('= '):>9} "
+                f"{c.column[:24]:<24} {c.effect:>8.3f} {small_p(c.p_adjusted):>9} "
                 f"{spell(c.familiar.get('ks')):>6} {spell(c.familiar.get('psi')):>6}  "
                 f"{c.note.split('; ')[0][:60]}"
                 for c in moved[:8]
@@ -1613,6 +1614,6 @@ def as_markdown(
     moved = [c for c in found.columns if c.verdict == "drifted"]
     if moved:
         made += ["", row("column", "distance", "p (corrected)"), "|---|---|---|"]
-        made += [row(c.column, f"{c.effect or 0:.3g}", f"{c.p_adjusted or 0:.2g}") for c in moved]
+        made += [row(c.column, f"{c.effect or 0:.3g}", small_p(c.p_adjusted)) for c in moved]
     made += ["", *(f"Not checked: {cell(sentence)}" for sentence in found.unchecked)]
     return "\n".join(made).rstrip() + "\n"

@@ -14,7 +14,7 @@ from ..core.ingest import Finding
 from ..core.metrics import Metrics, Score
 from ..core.results import Section, Table
 from .detectors.classes import UnknownClasses
-from .detectors.univariate import ColumnDrift, effects
+from .detectors.univariate import ColumnDrift, effects, small_p
 from .budget import Alarm
 from .diagnosis.estimate import Estimate
 from .diagnosis.incidents import Incident, listed
@@ -194,7 +194,10 @@ def worth(m: "Monitoring") -> list[str]:
     "Say whether the model errs more than when it was accepted, and how sure that is."
     if m.excess is None or not m.performance or not m.performance.loss:
         return []
-    share = lambda value: f"{abs(value) / m.performance.loss:.0%}"
+    usual = m.performance.loss - m.excess  # what the loss would be as at acceptance
+    if usual <= 0:
+        return []
+    share = lambda value: f"{abs(value) / usual:.0%}"
     if m.excess_low > 0 or m.excess_high < 0:
         low, high = sorted((abs(m.excess_low), abs(m.excess_high)))
         where = "above" if m.excess > 0 else "below"
@@ -255,7 +258,7 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
         )
     odd, told = m.outliers, ()
     if odd is not None and odd.verdict != "not testable":
-        told = tuple((u.event, f"{u.p_value:.2g}", " with ".join(u.columns)) for u in odd.top)
+        told = tuple((u.event, small_p(u.p_value), " with ".join(u.columns)) for u in odd.top)
     made = (
         Table(
             ("event", "share of reference rows as unusual", "what is unusual"),

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['EXPECTED', 'SPARSE', 'CHUNKS', 'FLOOR', 'NODES', 'ODDS', 'SMALL', 'LEAST_RISE', 'SHARE_PART', 'POWER', 'hellinger2',
-           'pool', 'between_windows', 'Evidence', 'compare', 'below', 'p_value', 'spelled_p', 'holm', 'solve', 'limits',
-           'ColumnDrift', 'verdict', 'change', 'widened', 'beside_usual', 'SmallShare', 'small_cells', 'small_shares',
-           'tested', 'compare_columns', 'effects', 'short']
+           'pool', 'between_windows', 'Evidence', 'compare', 'below', 'p_value', 'spelled_p', 'small_p', 'holm',
+           'solve', 'limits', 'ColumnDrift', 'verdict', 'change', 'widened', 'beside_usual', 'SmallShare',
+           'small_cells', 'small_shares', 'tested', 'compare_columns', 'effects', 'short']
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #fad696a9
 import math
@@ -264,6 +264,13 @@ def spelled_p(
     return "< .001" if p < 0.001 else f"= {p:.2g}"
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #6144c384
+def small_p(
+    p: float | None,  # p-value
+) -> str:  # as "0.02" or "< .001", for a cell of a table
+    "Spell a p-value where no sentence is around it."
+    return "" if p is None else spelled_p(p).removeprefix("= ")
+
+
 def holm(
     p_values: list[float | None],  # None was not tested
 ) -> list[float | None]:  # adjusted: compare with alpha directly

@@ -542,11 +542,8 @@ def _recall(
     cells = column(tuple(s for s in found.scores if s.model in kept), labelled)
     card = next((c for c in training.challengers if c.hash == found.candidate), None)
     if card is not None and len(composed.recall):
-        others = {
-            cell.model: state.model(cell.model, params.train)
-            for cell in state.matrix
-            if cell.model in state.models
-        }
+        scored = {cell.model for cell in state.matrix}
+        others = {key: state.model(key, params.train) for key in state.models if key in scored}
         past = Past(card.windows, composed.recall, state.matrix)
         now, sure = found.scores[0].iteration, params.evaluate.confidence
         cells += row(params.data, fresh[card.hash], past, others, now, sure)

@@ -1,7 +1,7 @@
 """Is the loop worth it? Mean loss and total cost of the loop, as `continual init` makes it, beside what costs no thought.
 
 python benchmarks/worth.py [STREAM ...] [--data FOLDER] [--price FACTOR] [--every-second-unlabelled]
-STREAM: flights (ships with a package), the names of files NAME/NAME.parquet in FOLDER that are listed in STREAMS, and the worlds of
+STREAM: flights (ships with a package), what other packages ship as data (PACKAGED: each needs its package), the names of files NAME/NAME.parquet in FOLDER that are listed in STREAMS, and the worlds of
 benchmarks/loop.py as null:SEED, covariate:SEED, break:SEED, gradual:SEED
 
 Every policy is charged for its own work by the prices that `init` guessed and for its losses on all labelled events of each window, from the
@@ -11,6 +11,7 @@ picked in hindsight. Prints JSON lines, and a table in units of what never costs
 """
 
 import argparse
+import importlib.util
 import json
 import sys
 import tempfile
@@ -43,6 +44,38 @@ STREAMS = {  # what a person would type: time and label; init guesses the rest
     "parking_birmingham": {"time": "LastUpdated", "label": "full", "exclude": ("Occupancy",)},
     "absenteeism_at_work": {"time": "time", "label": "Absenteeism time in hours"},
 }
+PACKAGED = {  # package, file in it, and what a person would type
+    "seattle_weather": (
+        "vega_datasets",  # 0.9.0, MIT; four years of days, five kinds of weather
+        "_data/seattle-weather.csv",
+        {"time": "date", "label": "weather"},
+    ),
+    "trump_approval": (
+        "river",  # 0.26.1, BSD-3-Clause; 1,001 days, five polls and their average
+        "datasets/trump_approval.csv.gz",
+        {"time": "time", "label": "five_thirty_eight"},
+    ),
+    "sp500": (
+        "river",  # 0.26.1, BSD-3-Clause; returns of ten shares, and of the index one day later
+        "datasets/sp500.csv.gz",
+        {"time": "date", "label": "next_day_return"},
+    ),
+}
+
+
+def packaged(name: str) -> tuple[Path, dict]:
+    "The file of a stream that a package ships, with a column of times, and how to read it."
+    package, inside, how = PACKAGED[name]
+    found = importlib.util.find_spec(package)
+    if found is None:
+        raise SystemExit(f"{name} ships with {package}: pip install {package}")
+    frame = pd.read_csv(Path(found.origin).parent / inside)
+    if "ordinal_date" in frame:
+        days = frame.pop("ordinal_date")
+        frame["time"] = [pd.Timestamp.fromordinal(int(day)) for day in days]
+    path = Path(tempfile.mkdtemp()) / f"{name}.parquet"
+    frame.to_parquet(path)
+    return path, how
 
 
 def stream(name: str, folder: Path) -> tuple[Params, pd.DataFrame]:
@@ -55,6 +88,10 @@ def stream(name: str, folder: Path) -> tuple[Params, pd.DataFrame]:
         rng = np.random.default_rng(10_000 + int(seed))
         rows = [worlds.window(world, int(seed), t, 30, 400, rng)[0] for t in range(30)]
         return params, pd.concat(rows, ignore_index=True)
+    if name in PACKAGED:
+        source, how = packaged(name)
+        params, _ = guess(str(source), Path("."), **how)
+        return params, read_source(str(source), Path("."))
     source = folder / name / f"{name}.parquet"
     if name == "absenteeism_at_work":  # 36 months in order, without a date
         frame = pd.read_parquet(source)

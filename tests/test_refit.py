@@ -10,7 +10,7 @@ from continual_nb.core.models import Predictions, estimator, fit
 from continual_nb.core.params import Compose, Data, Train
 from continual_nb.decisions.hindsight import refits, refits_in_words
 from continual_nb.evaluation.result import Evaluation
-from continual_nb.training.refit import Refit, distance, refit
+from continual_nb.training.refit import _fold, Refit, distance, refit
 
 DATA = Data(source="x", time="t", label="y", numeric=("x",))
 LINEAR = Train(models=["linear"])
@@ -38,13 +38,24 @@ def tried(seed, slope, recipe="refit_all", n=400):
     return refit(DATA, LINEAR, recipe, twin, before, new)
 
 
-def test_a_refit_goes_in_where_the_world_stands_still_and_the_twin_where_it_has_turned():
+def test_a_refit_goes_in_where_the_world_stands_still_and_where_it_has_turned_for_the_better():
     still = [tried(seed, 1.5)[0] for seed in range(10)]
     turned = [tried(seed, -1.5)[0] for seed in range(10)]
-    assert sum(found.used for found in still) >= 8 and not any(found.used for found in turned)
+    assert sum(found.used for found in still) >= 8 and all(found.used for found in turned)
     assert all(f.placed == f.hash != f.twin for f in still if f.used)
-    assert all(f.placed == f.twin and "not its refit" in f.sentence for f in turned)
+    assert all(f.apart > f.floor and f.gain > 0 and "less per event" in f.sentence for f in turned)
     assert {found.rows for found in still} == {1000}
+
+
+def test_another_model_that_is_not_better_on_rows_that_it_has_not_learned_from_stays_out():
+    for seed in range(5):
+        before, new = world(600, 1.5, "2024-01-01", seed), world(400, 1.5, "2024-03-01", seed + 50)
+        turned = new["label"].map({"0": "1", "1": "0"})
+        new["label"] = new["label"].where(_fold(new), turned)  # all but the rows of the check
+        twin = fit(estimator(DATA, LINEAR), before, DATA)
+        found = refit(DATA, LINEAR, "refit_all", twin, before, new)[0]
+        assert not found.used and found.placed == found.twin and "not its refit" in found.sentence
+        assert found.apart > found.floor and found.gain < 0
 
 
 def test_a_refit_is_the_same_every_time_and_learns_from_all_rows():

@@ -430,7 +430,7 @@ def _over_time(
         return None
     return card, Tested(card.hash, fresher, state.model(earlier, params.train), alike)
 
-
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #f7667931
 def _alike(composition: Composition) -> tuple[str, ...]:  # names of recipes
     "Recipes that take the rows that the yardstick takes."
     own = composition.always.recipe if composition.always else ""

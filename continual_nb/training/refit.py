@@ -71,14 +71,7 @@ class Refit(Result):
                 "What goes in is the same recipe, trained on all that is known now "
                 f"({self.rows:,} rows): it is the recipe that was tested, window by window."
             )
-        check = (
-            f"on {self.checked:,} rows that neither learned from their answers are "
-            f"{self.apart:.3g} apart, and fresh draws of the training rows move them by up "
-            f"to {self.floor:.3g}"
-        )
-        if self.gain is not None:
-            word = "less" if self.gain >= 0 else "more"
-            check += f"; on these rows it loses {abs(self.gain):.3g} {word} per event"
+        check = _check_in_words(self)
         if self.used:
             return (
                 f"What goes in is the same recipe, trained on the evaluation rows as well "
@@ -91,6 +84,18 @@ class Refit(Result):
     def section(self) -> Section:
         "Show the sentence."
         return Section("What goes into production", self.sentence)
+
+# %% ../../nbs/40_training/03_refit.ipynb #a3a4912c
+def _check_in_words(found: Refit) -> str:
+    "Say how far the refit is from its twin, and which of them loses less."
+    said = (
+        f"on {found.checked:,} rows that neither learned from their answers are {found.apart:.3g} "
+        f"apart, and fresh draws of the training rows move them by up to {found.floor:.3g}"
+    )
+    if found.gain is None:
+        return said
+    word = "less" if found.gain >= 0 else "more"
+    return f"{said}; on these rows it loses {abs(found.gain):.3g} {word} per event"
 
 # %% ../../nbs/40_training/03_refit.ipynb #ffe0bb8c
 def refit(

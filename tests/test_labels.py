@@ -248,7 +248,10 @@ def test_the_question_a_note_the_pace_and_what_is_open(approved, copy, monkeypat
     desk = labelling(loop.root)
     assert told["questions_open"] == len(desk.frame) > 3 and "compose" not in told["stale"]
     assert "Was it late &lt;by 15 min&gt;?" in desk.question.value
-    assert "Arrival counts." in desk.question.value and "1 0, 2 1, 0 cannot" in desk.question.value
+    assert (
+        "Arrival counts." in desk.question.value
+        and "1 = 0, 2 = 1, 0 = cannot" in desk.question.value
+    )
     desk.name.value, desk.pause, desk.note.value = "Ada", 0, "the tower, was closed"
     desk.answers[0].click()
     assert desk.note.value == "" and "at your pace" not in desk.seen.value

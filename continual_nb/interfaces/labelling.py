@@ -271,23 +271,27 @@ class Labelling:
         return self.view._repr_mimebundle_(**options)
 
 # %% ../../nbs/88_interfaces/05_labelling.ipynb #6b30430f
-KEYS = "0 cannot tell, ← back, → next"
+KEYS = "0 = cannot tell, ← back, → next"
 _LISTENER = """
-const root = element.closest('.cnb-labelling');
-root.dataset.lmSuppressShortcuts = 'true';
-root.tabIndex = 0;
-root.addEventListener('keydown', event => {
-  const field = event.target.closest('input, textarea, select');
-  if (field || event.ctrlKey || event.altKey || event.metaKey) return;
-  const named = {'0': '.cnb-unsure', ArrowLeft: '.cnb-back', ArrowRight: '.cnb-next'}[event.key];
-  const button = named ? root.querySelector(named)
-    : /^[1-9]$/.test(event.key) ? root.querySelectorAll('.cnb-answer')[event.key - 1] : null;
-  if (!button) return;
-  event.preventDefault();
-  event.stopPropagation();
-  if (!button.disabled) button.click();
-  root.focus();
-});
+const listen = tries => {
+  const root = element.closest('.cnb-labelling');
+  if (!root) return tries && setTimeout(listen, 100, tries - 1);  // not on the page yet
+  root.dataset.lmSuppressShortcuts = 'true';
+  root.tabIndex = 0;
+  root.addEventListener('keydown', event => {
+    const field = event.target.closest('input, textarea, select');
+    if (field || event.ctrlKey || event.altKey || event.metaKey) return;
+    const named = {'0': '.cnb-unsure', ArrowLeft: '.cnb-back', ArrowRight: '.cnb-next'}[event.key];
+    const button = named ? root.querySelector(named)
+      : /^[1-9]$/.test(event.key) ? root.querySelectorAll('.cnb-answer')[event.key - 1] : null;
+    if (!button) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!button.disabled) button.click();
+    root.focus();
+  });
+};
+listen(100);
 """
 
 
@@ -582,7 +586,7 @@ def _keys(desk: Labelling) -> str:
     "Say what the keys do; empty where classes are no buttons."
     if not 0 < len(desk.known) <= MANY:
         return ""
-    classes = [f"{n} {_class_words(desk, name)}" for n, name in enumerate(desk.known[:9], 1)]
+    classes = [f"{n} = {_class_words(desk, name)}" for n, name in enumerate(desk.known[:9], 1)]
     return f"Keys, once the form is clicked: {', '.join(classes)}, {KEYS}."
 
 # %% ../../nbs/88_interfaces/05_labelling.ipynb #6baf1547

@@ -164,5 +164,8 @@ def fill_in(
             f"{now}{' by ' + there[1] if there[1] else ''}",
             "look at it again, then answer",
         )
-    frame.loc[at, ["label", "by", "note"]] = [label, by, note]
+    frame.loc[at, ["label", "by"]] = [label, by]
+    if note or "note" in frame:
+        notes = frame["note"] if "note" in frame else pd.Series("", index=frame.index)
+        frame["note"] = notes.mask(at, note)
     write_bytes(path, to_csv(frame))

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['THREADS', 'GROUPS', 'ANSWERS', 'Commands', 'fail', 'terminal', 'wrapped_line', 'cli', 'command', 'answering', 'init',
-           'run', 'open_', 'steer', 'sign', 'feedback', 'seal', 'next_', 'expect', 'expect_list', 'expect_accept',
-           'expect_check', 'labels', 'why', 'diff', 'forget', 'compare_recipes', 'predict', 'export', 'status',
-           'verify', 'refresh', 'doors', 'schema', 'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict',
-           'try_', 'trials', 'stage', 'main', 'notify', 'turn_', 'schedule']
+           'run', 'open_', 'steer', 'rollback', 'sign', 'feedback', 'seal', 'next_', 'expect', 'expect_list',
+           'expect_accept', 'expect_check', 'labels', 'why', 'diff', 'forget', 'compare_recipes', 'predict', 'export',
+           'status', 'verify', 'refresh', 'doors', 'schema', 'backtest', 'costs', 'ledger', 'compare', 'certificate',
+           'verdict', 'try_', 'trials', 'stage', 'main', 'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/01_main.ipynb #823a7768
 import json
@@ -49,6 +49,7 @@ GROUPS = {
     "Decide": {
         "sign": "Approve, reject or defer the decision.",
         "steer": "Override the action that the policy proposes.",
+        "rollback": "Propose an earlier champion, with your reason.",
         "feedback": "Comment on a report; it enters the record.",
         "verdict": "Record what an incident turned out to be.",
         "expect": "List, add or accept expectations of the data.",
@@ -448,8 +449,20 @@ def run(project, until, verbose):
     is_flag=True,
     help="Open an iteration without a window, for a decision that cannot wait.",
 )
+@click.option(
+    "--without-champion",
+    "champion",
+    flag_value="without",
+    help="Do not ask the model in production, and train as if there were none.",
+)
+@click.option(
+    "--as-it-answers",
+    "champion",
+    flag_value="as it answers",
+    help="Go on with a model that answers otherwise than when it was accepted.",
+)
 @command()
-def open_(project, window, again, urgent):
+def open_(project, window, again, urgent, champion):
     "Open the next window (or WINDOW) and take its snapshot as of the window's end."
     from continual_nb.loop.lifecycle import next_iteration, open_iteration
 
@@ -458,11 +471,16 @@ def open_(project, window, again, urgent):
         project.path("data/arrival/arrival.json").unlink(
             missing_ok=True
         )  # a delivery that was mended is read anew
-    open_iteration(project, iteration)
+    found = open_iteration(project, iteration, champion=champion)
     return {
         "iteration": iteration.name,
         "as_of": iteration.as_of,
-        "said": [f"opened iteration {iteration.name}, as of {iteration.as_of}", "next: dvc repro"],
+        "champion": found.sentence if found else None,
+        "said": [
+            f"opened iteration {iteration.name}, as of {iteration.as_of}",
+            *([found.sentence] if found and (found.differ or not found.usable) else []),
+            "next: dvc repro",
+        ],
     }, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #bf6bdfbf
@@ -494,6 +512,25 @@ def steer(project, action, by, reason, target, means):
         "action": action,
         "said": [f"this iteration is steered to {action}", "next: dvc repro"],
     }, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #4326a0c4
+@cli.command()
+@click.argument("target", required=False, metavar="[HASH]")
+@click.option("--by", required=True, help="Your name.")
+@click.option("--reason", required=True, help="Why an earlier model should come back.")
+@command()
+def rollback(
+    project,  # the one that the command is called in
+    target,  # first digits of a hash, or None
+    by,  # who proposes it
+    reason,  # why
+):
+    "Propose an earlier champion (HASH, or the last one): signed as every decision, told with its reason."
+    from continual_nb.loop.lifecycle import roll_back
+
+    hash_ = roll_back(project, target, by, reason)
+    said = f"iteration {project.iteration().name} proposes to go back to {hash_[:12]}"
+    return {"model": hash_, "said": [said, "next: dvc repro, then continual sign approve"]}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #036334da
 @cli.command()

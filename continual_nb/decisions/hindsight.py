@@ -168,7 +168,8 @@ def _wait(turns, at: int, params: Params) -> dict:
     return {
         "realised": number(spent),
         "verdict": "wrong" if spent > costs.change else "right" if done else "too early",
-        "because": f"in {seen} later window{'s' * (seen != 1)} the proven and foreseeable loss cost {cash(spent)}; "
+        "because": f"in {seen} later window{'s' * (seen != 1)} the proven and foreseeable loss cost "
+        f"{cash(spent)}; "
         f"an update costs {cash(costs.change)}{after}",
     }
 

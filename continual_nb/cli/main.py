@@ -175,6 +175,9 @@ def command(changes: bool = True):
                 if told is None or context.obj["debug"]:
                     raise
                 fail(told, as_json)
+            except KeyboardInterrupt:
+                remedy = "`continual status` finishes what was begun and says the next step"
+                fail(ContinualError("stopped; nothing is lost", remedy, code=130), as_json)
             if as_json:
                 click.echo(json.dumps(answer))
             else:

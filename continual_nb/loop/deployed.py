@@ -151,7 +151,10 @@ def read_delivery(data: Data, root: Path):
     from continual_nb.core.ingest import delivered
     from continual_nb.core.sources import load
 
-    raw = load(data.source, root)
+    raw = load(data.source, root, (data.id,) if data.id else ())
+    for name, code in raw.attrs.get("codes", {}).items():
+        told = f"note: {code} in {name} is read as a value, since its other codes look like it"
+        print(told, file=sys.stderr, flush=True) if name in data.categorical else None
     return delivered(asked(raw, data, root) if data.answered_by else raw, data)
 
 # %% ../../nbs/85_loop/07_deployed.ipynb #8cdf2d8d

@@ -267,6 +267,9 @@ def _overlap(out: Path, source: Path) -> bool:
     return within or out.match(str(source))
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #4b23f496
+WORDS_OF = 3  # newest partitions whose labels are compared with the delivery's words
+
+
 def _known_words(project: Project, delivery) -> None:
     "Refuse labels that have changed their words since the newest partitions were stored."
     from continual_nb.core.ingest import same_words
@@ -647,7 +650,6 @@ def stale_parts(
     return [*ours, *changed], [name for name in names if name not in ours]
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #7fd3e830
-WORDS_OF = 3  # newest partitions whose labels are compared with the delivery's words
 DVC_OWNED = (
     "data/state/in",
     "data/store",

@@ -214,7 +214,7 @@ class Outliers(Result):
         )
         return (
             f"{self.count:,} of {self.rows:,} rows are as unusual as one reference row in "
-            f"{1 / self.share:,.0f}; {self.expected:,.0f} are expected, so {usual}.{by}"
+            f"{1 / self.share:,.0f}; {self.expected:,.0f} are expected: {usual}.{by}"
         )
 
 # %% ../../../nbs/10_monitoring/20_detectors/04_outliers.ipynb #5f960539

@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check docs kills showcase export clean-notebooks demo-again
+.PHONY: help install run test check docs kills worth showcase export clean-notebooks demo-again
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -41,6 +41,9 @@ docs: install  ## the site of notebooks and docstrings, in _docs/; needs no netw
 
 kills: install  ## kill a run in every stage, many times over (long)
 	@python -m pytest -q -p no:cacheprovider checks/test_kills.py
+
+worth: install  ## the loop beside never, always and fixed schedules, on flights, on a stream that changes and one that does not
+	@python benchmarks/worth.py $(or $(STREAMS),flights break:1 null:1) --data $(or $(DATA),data/streams)
 
 showcase: install  ## a year of flights, its pages committed in reports/ and the README's picture
 	@python benchmarks/showcase.py

@@ -244,6 +244,22 @@ def table(found: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def markdown(found: list[dict]) -> str:
+    "The table of nbs/worth.md: costs in units of what never costs, of single runs."
+    names = ("loop", "always", "newest", "constant")
+    lines = ["| stream | windows | updates tried, made | loop | always | newest | constant |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for one in found:
+        if not one.get("policies"):
+            lines.append(f"| {one['stream']} | {one['windows']} | no model | | | | |")
+            continue
+        p = one["policies"]
+        cells = " | ".join(f"{p[k]['cost'] / p['never']['cost']:.3f}" for k in names)
+        tried = f"{p['loop']['tried']}, {p['loop']['changed']}"
+        lines.append(f"| {one['stream']} | {one['windows']} | {tried} | {cells} |")
+    return "\n".join(lines)
+
+
 def main():
     "Live through the streams and print."
     asked = argparse.ArgumentParser(
@@ -253,7 +269,11 @@ def main():
     asked.add_argument("--data", type=Path, default=Path("data"))
     asked.add_argument("--price", type=float, default=1.0, help="factor on the price of work")
     asked.add_argument("--every-second-unlabelled", action="store_true")
+    asked.add_argument("--markdown", type=Path, help="print the table of runs kept as JSON lines")
     given = asked.parse_args()
+    if given.markdown:
+        print(markdown([json.loads(line) for line in given.markdown.read_text().splitlines()]))
+        return
     names = given.streams or ["flights", *STREAMS]
     found = []
     for name in names:

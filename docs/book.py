@@ -56,6 +56,7 @@ def spine() -> str:
 
     first = ["contents", "glossary", "record", "words", "../CONTRIBUTING", "../CHANGELOG"]
     parts = [toctree("The book", first)]
+    parts = [toctree("The book", ["contents", "glossary", "worth", "../CONTRIBUTING", "../CHANGELOG"])]
     for folder, caption in FOLDERS.items():
         paths = in_order(ROOT / "nbs" / folder)
         names = [p.relative_to(ROOT / "nbs").with_suffix("").as_posix() for p in paths]

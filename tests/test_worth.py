@@ -1,6 +1,9 @@
 """Prices in the user's words, what they rest on, and what the loop is worth against answers that anybody could give."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -271,3 +274,10 @@ def test_a_model_that_a_constant_beats_is_told_first():
     )
     assert "worse than a constant answer" in told(0.05).beaten_by_constant
     assert told(-0.01).beaten_by_constant == ""
+
+
+def test_the_table_of_worth_is_that_of_the_recorded_runs():
+    root = Path(__file__).parents[1]
+    asked = [sys.executable, "benchmarks/worth.py", "--markdown", "benchmarks/worth.jsonl"]
+    made = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert made.count("\n") > 8 and made in (root / "nbs/worth.md").read_text()

@@ -702,10 +702,9 @@ def _numbers(params: Params, monitoring: Result, words: Words) -> tuple[tuple[st
     else:
         numbers.append(("Error of the model", "–", "not measured in this window"))
     if score is not None and score.skill is not None:
-        note = "lower error than the best constant answer"
-        numbers.append(
-            ("Against a constant answer", f"{score.skill:.0%}".replace("-", "\N{MINUS SIGN}"), note)
-        )
+        than = "lower" if score.skill >= 0 else "higher"
+        note = f"{than} error than the best constant answer"
+        numbers.append(("Against a constant answer", f"{abs(score.skill):.0%}", note))
     numbers.append(("Incidents", str(sum(alerts.values())), fired or "nothing stood out"))
     return tuple(numbers)
 

@@ -190,7 +190,7 @@ def over_windows(
                     )
                 ax.plot(at, score.metrics.loss, "o", color=BLUE, markerfacecolor=fill, zorder=3)
         ax.plot([i - 0.2, i + 0.2], [now.metrics.baseline_loss] * 2, color=QUIET, linewidth=1.5)
-    ax.plot([], [], "o-", color=BLUE, label="labels known today")
+    ax.plot([], [], "o-", color=BLUE, label="measured")
     if any(original for _, original, _ in shown):
         ax.plot([], [], "o", color=BLUE, markerfacecolor="none", label="as first recorded")
     ax.plot([], [], color=QUIET, linewidth=1.5, label="best constant answer")

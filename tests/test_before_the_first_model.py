@@ -71,3 +71,14 @@ def test_ordinary_tails_stay_inside(n):
     assert sum(heavy) <= 4
     assert not far_outside(pd.Series(np.arange(n) % 2)).any()
     assert not far_outside(pd.Series(np.ones(n))).any()
+
+
+def test_the_makeshift_reference_has_other_cells_in_every_window():
+    "Levels that come month by month: counts of one window are not those of the next."
+    frame = weather().assign(
+        kind=lambda d: (d["t"].dt.month * 3 + np.arange(len(d)) % 3).astype(str)
+    )
+    wider = DATA | {"categorical": ["kind"]}
+    params = Params.model_validate({**PARAMS.model_dump(), "data": wider})
+    made = fold(params, delivered(frame, params.data))
+    assert [turn.monitoring.answer for turn in made[2:]] == ["watched"] * 4

@@ -935,10 +935,11 @@ def run_monitoring(
     read = lambda start, end: rows_as_of(store, data, moment.cadence, moment.as_of, start, end)
     restated = window and hash_ and params.monitor.restate
     reference = Profile.model_validate(state.reference) if state.reference else None
-    rows_of_reference = _once(lambda: _reference_rows(state, moment, read))
+    rows_of_reference, memory = _once(lambda: _reference_rows(state, moment, read)), state.memory
     if reference is None and not hash_ and window:
         reference, before = _makeshift(params, moment, read)
         rows_of_reference = lambda: before
+        memory = {k: v for k, v in memory.items() if k in ("reference", "open")}  # its cells change
     return monitor(
         data,
         params.monitor,
@@ -966,7 +967,7 @@ def run_monitoring(
         windows=YEAR.get(params.windows.every, 12),
         tries=state.champion().tries if hash_ else 1,
         since=state.champion().window if hash_ else "",
-        memory=state.memory,
+        memory=memory,
         verdicts=verdicts_in(state.ledger),
         reference_rows=RowsBefore(rows_of_reference, _once(lambda: _year_ago(moment, read)))
         if window and reference is not None

@@ -12,9 +12,9 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -618,7 +618,8 @@ def load(
         return Model(Logged.of(content), content, expected)
     plain = not trusted and not kept and len(content) <= SMALL
     try:
-        foreign, pipeline = (_remembered if plain else _checked_load)(content, trusted, kept)
+        read = partial(_remembered, _checked_load) if plain else _checked_load
+        foreign, pipeline = read(content, trusted, kept)
     except ContinualError:
         raise
     except Exception as error:
@@ -671,10 +672,10 @@ SMALL = 1_000_000  # bytes up to which a model that was read once stays in memor
 
 @lru_cache(maxsize=128)
 def _remembered(
-    content: bytes, trusted: tuple[str, ...], kept: tuple[str, ...]
+    read: Callable, content: bytes, trusted: tuple[str, ...], kept: tuple[str, ...]
 ) -> tuple[list[str], Any]:
     "Read the same bytes once in a process: former champions are scored again in every window."
-    return _checked_load(content, trusted, kept)
+    return read(content, trusted, kept)
 
 # %% ../../nbs/00_core/13_models.ipynb #a6358aab
 def _classes_in(schema: dict) -> set[str]:

@@ -58,7 +58,15 @@ def composed_for(
 ) -> bool:
     "Tell whether `compose` ran for this iteration, and not only for the one before."
     lock = project.path("dvc.lock")
-    params = read_yaml(lock)["stages"].get("compose", {}).get("params", {}) if lock.exists() else {}
+    try:
+        stages = read_yaml(lock)["stages"] if lock.exists() else {}
+    except ContinualError as error:
+        raise ContinualError(
+            f"dvc.lock is broken: {error.problem}",
+            "run `git restore dvc.lock` (before the first seal: delete it), then `dvc repro`",
+            code=5,
+        ) from error
+    params = stages.get("compose", {}).get("params", {})
     seen = params.get("data/iteration.yaml", {})
     return (seen.get("number"), seen.get("as_of")) == (iteration.number, iteration.as_of)
 

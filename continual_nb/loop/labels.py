@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .project import Iteration, Project
+from .project import Iteration, Project, read_lock
 from ..core.files import ContinualError, read_parquet
 from ..core.ledger import from_text
-from ..core.params import Data, read_yaml
+from ..core.params import Data
 from ..core.windows import Cadence
 
 FOLDER = "data/labels"
@@ -57,15 +57,7 @@ def composed_for(
     iteration: Iteration,  # the open one
 ) -> bool:
     "Tell whether `compose` ran for this iteration, and not only for the one before."
-    lock = project.path("dvc.lock")
-    try:
-        stages = read_yaml(lock)["stages"] if lock.exists() else {}
-    except ContinualError as error:
-        raise ContinualError(
-            f"dvc.lock is broken: {error.problem}",
-            "run `git restore dvc.lock` (before the first seal: delete it), then `dvc repro`",
-            code=5,
-        ) from error
+    stages = read_lock(project.path("dvc.lock")).get("stages") or {}
     params = stages.get("compose", {}).get("params", {})
     seen = params.get("data/iteration.yaml", {})
     return (seen.get("number"), seen.get("as_of")) == (iteration.number, iteration.as_of)

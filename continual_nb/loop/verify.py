@@ -20,7 +20,7 @@ from ..core.files import ContinualError, canonical_json, folder_hashes, sha256
 from ..core.params import Promote, parse, read_yaml
 from ..core.table import EVIDENCE, TABLE
 from ..decisions.signoff import NAMESPACE, Decision, read_decision, verified
-from .project import Project, kept_as, noted, run, still_listed
+from .project import Project, kept_as, noted, read_lock, run, still_listed
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def check_states(project: Project, seals: list[Seal]) -> Checked:
 # %% ../../nbs/85_loop/04_verify.ipynb #2b1cd3f6
 def _same_lock(project: Project, lock: dict, tag: str) -> None:
     "Hold dvc.lock of this folder to that of a seal; stages that people added are theirs."
-    here = read_yaml(project.path("dvc.lock")).get("stages") or {}
+    here = read_lock(project.path("dvc.lock")).get("stages") or {}
     for stage, entry in (lock.get("stages") or {}).items():
         if str(entry.get("cmd", "")).startswith("continual stage") and here.get(stage) != entry:
             raise _broken(
@@ -645,7 +645,7 @@ def check_made(
 ) -> None:
     "Refuse a result that is not the one that dvc.lock says the stage made."
     lock, path = project.path("dvc.lock"), path or TABLE[stage].place
-    named = lock_md5(read_yaml(lock) if lock.exists() else {}, stage, "outs", path)
+    named = lock_md5(read_lock(lock), stage, "outs", path)
     if named is not None and folder_md5(project.path(path)) != named:
         raise _broken(
             f"{path} is not what stage {stage} made",

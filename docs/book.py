@@ -54,9 +54,8 @@ def spine() -> str:
     def toctree(caption: str, names: list[str]) -> str:
         return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *names, "```"])
 
-    first = ["contents", "glossary", "record", "words", "../CONTRIBUTING", "../CHANGELOG"]
+    first = ["contents", "glossary", "record", "words", "worth", "../CONTRIBUTING", "../CHANGELOG"]
     parts = [toctree("The book", first)]
-    parts = [toctree("The book", ["contents", "glossary", "worth", "../CONTRIBUTING", "../CHANGELOG"])]
     for folder, caption in FOLDERS.items():
         paths = in_order(ROOT / "nbs" / folder)
         names = [p.relative_to(ROOT / "nbs").with_suffix("").as_posix() for p in paths]

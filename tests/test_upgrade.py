@@ -72,7 +72,7 @@ def test_a_champion_that_does_not_load_stops_open_with_the_ways_to_go_on(
 
     said = spoken(loop, "rollback", "--by", "Ada", "--reason", "It does not load.")
     assert f"003-urgent proposes to go back to {first[:12]}" in said
-    assert read_yaml(loop.path("data/iteration.yaml"))["silent"] == [second]
+    assert read_yaml(loop.path("data/iteration.yaml"))["excluded"] == [second]
     signed(loop, by="Ada", reason="It does not load.")
     card = loop.json("data/state/out/state.json")
     outcome = loop.json("data/work/promote/outcome.json")
@@ -92,7 +92,7 @@ def test_an_iteration_without_the_champion_trains_anew(twice, copy, spoken, monk
     every = tuple(state.models)  # former ones and the yardstick too
     other_libraries(monkeypatch, of=every)
     spoken(loop, "open", "--without-champion")
-    assert read_yaml(loop.path("data/iteration.yaml"))["silent"] == sorted(every)
+    assert read_yaml(loop.path("data/iteration.yaml"))["excluded"] == sorted(every)
     loop.dvc("repro", "evaluate")
     assert loop.json("data/work/decide/proposal.json")["means"] == "first model"
     assert loop.json("data/work/train/training.json")["answer"] == "trained"

@@ -159,27 +159,27 @@ def _manifest(partitions: tuple[Partition, ...]) -> str:
 # %% ../../nbs/00_core/15_state.ipynb #6122ba5c
 def without_models(
     state: State,  # as it came in
-    silent: tuple[str, ...],  # hashes of the models that are not asked
+    excluded: tuple[str, ...],  # hashes of the models that are not asked
 ) -> State:
     "Return the state as it is for an iteration that does not ask some of its models."
     card = state.card
-    gone = lambda hash_: None if hash_ in silent else hash_
+    gone = lambda hash_: None if hash_ in excluded else hash_
     update = {
         "champion": gone(card.champion),
-        "champions": tuple(c for c in card.champions if c.hash not in silent),
-        "rivals": tuple(r for r in card.rivals if r.hash not in silent),
+        "champions": tuple(c for c in card.champions if c.hash not in excluded),
+        "rivals": tuple(r for r in card.rivals if r.hash not in excluded),
         "always": gone(card.always),
-        "always_card": {} if card.always in silent else card.always_card,
-        "earlier_card": {} if card.earlier_card.get("hash") in silent else card.earlier_card,
+        "always_card": {} if card.always in excluded else card.always_card,
+        "earlier_card": {} if card.earlier_card.get("hash") in excluded else card.earlier_card,
     }
-    models = {hash_: content for hash_, content in state.models.items() if hash_ not in silent}
+    models = {hash_: content for hash_, content in state.models.items() if hash_ not in excluded}
     return replace(state, card=card.model_copy(update=update), models=models)
 
 # %% ../../nbs/00_core/15_state.ipynb #44c513f2
 def with_models_again(
     after: State,  # as the iteration that did not ask them left it
     before: State,  # as it came in
-    silent: tuple[str, ...],  # hashes of the models that were not asked
+    excluded: tuple[str, ...],  # hashes of the models that were not asked
 ) -> State:
     "Bring back what an iteration did not ask; the champion stays, unless another took its place."
     present, number = after.card.champion, after.card.iteration
@@ -187,10 +187,10 @@ def with_models_again(
     back = [
         c.model_copy(update={"replaced_in": end(c)})
         for c in before.card.champions
-        if c.hash in silent
+        if c.hash in excluded
     ]
     rest, returned = iter(after.card.champions), iter(back)
-    old = [next(returned if c.hash in silent else rest) for c in before.card.champions]
+    old = [next(returned if c.hash in excluded else rest) for c in before.card.champions]
     update = {"champion": present or before.card.champion, "champions": (*old, *rest)}
     kept = {c.hash: before.models[c.hash] for c in back}
     card = after.card.model_copy(update=update)

@@ -8,6 +8,7 @@ __all__ = ['Tested', 'evaluate', 'loaded', 'always_recipe', 'run_evaluation']
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #3bf17277
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
@@ -350,54 +351,29 @@ def _unseen(state: State, composed: Composed) -> pd.DataFrame:
     )
 
 
-def _gained(
-    params: Params, state: State, composed: Composed
-) -> tuple[WindowGain | None, Gains | None]:
-    "Measure what the yardstick gained on the newest rows, and add it to what the ledger holds."
-    data, key, champion = params.data, state.card.always, state.card.champion
-    recipe, now = always_recipe(params), None
-    rows = (
-        _unseen(state, composed) if state.card.always_card and composed.always is not None else ()
-    )
-    if len(rows) and key != champion:
-        flat = baseline_losses(data, rows["label"], state.card.constant)
-        loss = lambda hash_: losses(
-            data, rows["label"], predict(state.model(hash_, params.train), rows, data)
-        )
-        try:
-            gains = (loss(champion) if champion else flat) - loss(key)
-        except ContinualError:  # one that cannot answer is no yardstick
-            return None, None
-        now = window_gain(rows, gains, flat, recipe, champion or CONSTANT)
-        asked = {"least": params.evaluate.min_gain, "confidence": params.evaluate.confidence}
-        now = now and now.model_copy(update=asked)
-    return now, gains_so_far(state.ledger, recipe, now)
-
-
-def _fresher(
-    params: Params, state: State, composed: Composed
-) -> tuple[WindowGain | None, Gains | None]:
-    """Measure what the newest yardstick gained over the one before it, on rows that neither has
-    seen, and add it to what the ledger holds."""
-    recipe, earlier = always_recipe(params), state.card.earlier_card.get("hash")
-    known = fresher_so_far(state.ledger, recipe)
-    if not earlier or composed.always is None:
-        return None, known
-    rows = _unseen(state, composed)
-    if not len(rows):
-        return None, known
+def _gain_over(
+    params: Params,
+    state: State,
+    composed: Composed,
+    other: str | None,  # hash of a model; None: the constant answer
+    against: str,  # what the record calls it
+) -> WindowGain | None:
+    "Measure what the newest yardstick gained over another model on rows that neither has seen."
+    data, key = params.data, state.card.always
+    rows = _unseen(state, composed) if key and composed.always is not None else ()
+    if not len(rows) or other == key:
+        return None
+    flat = baseline_losses(data, rows["label"], state.card.constant)
     loss = lambda hash_: losses(
-        params.data, rows["label"], predict(state.model(hash_, params.train), rows, params.data)
+        data, rows["label"], predict(state.model(hash_, params.train), rows, data)
     )
     try:
-        gains = loss(earlier) - loss(state.card.always)
+        gains = (loss(other) if other else flat) - loss(key)
     except ContinualError:  # one that cannot answer is no yardstick
-        return None, known
-    flat = baseline_losses(params.data, rows["label"], state.card.constant)
+        return None
+    now = window_gain(rows, gains, flat, always_recipe(params), against)
     asked = {"least": params.evaluate.min_gain, "confidence": params.evaluate.confidence}
-    now = window_gain(rows, gains, flat, recipe, EARLIER)
-    now = now and now.model_copy(update=asked)
-    return now, fresher_so_far(state.ledger, recipe, now)
+    return now and now.model_copy(update=asked)
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #c3b4c235
 def _over_time(
@@ -473,8 +449,12 @@ def run_evaluation(
     )
     known = lambda hash_: state.model(hash_, params.train)
     fresh = {} if leak else loaded(training, challengers, params.train)
-    measured, gains = _gained(params, state, composed)
-    later, fresher = _fresher(params, state, composed)
+    champion, earlier = state.card.champion, state.card.earlier_card.get("hash")
+    recipe, measure = always_recipe(params), partial(_gain_over, params, state, composed)
+    measured = measure(champion, champion or CONSTANT)
+    gains = gains_so_far(state.ledger, recipe, measured)
+    later = measure(earlier, EARLIER) if earlier else None
+    fresher = fresher_so_far(state.ledger, recipe, later)
     found = _over_time(params, state, training, composed, gains, fresher) if fresh else None
     card, tested = found or (None, None)
     now = training

@@ -296,23 +296,23 @@ def _asked_first(
     """Have the champion answer before anything moves: other libraries may have left it mute, or
     changed what it says."""
     from continual_nb.core.state import read_state
-    from continual_nb.loop.champion import check_champion, silent, check_model
+    from continual_nb.loop.champion import check_champion, check_model, unusable
 
     sealed = project.is_sealed()
     state = read_state(project.path("data/state/out" if sealed else "data/state/in"))
     here = state.partitions[-1] if sealed and state.partitions else None
     earlier = state.partitions[:-1] if here is not None else state.partitions
     store = _store(project, earlier, here)
-    if iteration.silent:  # decided before the command was killed
+    if iteration.excluded:  # decided before the command was killed
         return iteration, None
     named = read_yaml(project.path("data/code.yaml")).get("libraries") or {}
     found = None if champion == "without" else check_model(project, state, store)
     replaced = champion == "replaced"  # what is to be replaced need not answer
     without = champion == "without" or bool(replaced and found and found.error)
-    left = silent(project, state, store, without) if without or named != libraries() else ()
+    left = unusable(project, state, store, without) if without or named != libraries() else ()
     if not replaced:
         check_champion(found, anyway=champion == "as it answers")
-    return replace(iteration, silent=left), found
+    return replace(iteration, excluded=left), found
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #348553a7
 def open_iteration(

@@ -46,10 +46,10 @@ class Iteration:
     previous: str | None = None  # tag of the iteration before
     edges: tuple[str, ...] = ()  # rows windows: starts so far, and the end of the last
     forgotten: tuple[str, ...] = ()  # events that this iteration leaves out (see loop.forget)
-    silent: tuple[str, ...] = ()  # hashes of models that it does not ask (see loop.champion)
+    excluded: tuple[str, ...] = ()  # hashes of models that it does not ask (see loop.champion)
 
     def __post_init__(self):
-        for name in ("edges", "forgotten", "silent"):  # lists where they come from a file
+        for name in ("edges", "forgotten", "excluded"):  # lists where they come from a file
             object.__setattr__(self, name, tuple(getattr(self, name) or ()))
 
     @property
@@ -66,7 +66,7 @@ class Iteration:
             for key in ("number", "window", "start", "end", "as_of", "previous")
         ]
         lines.append(f"edges: [{', '.join(map(json.dumps, self.edges))}]")
-        for name in ("forgotten", "silent"):
+        for name in ("forgotten", "excluded"):
             if listed := getattr(self, name):
                 lines.append(f"{name}: [{', '.join(map(json.dumps, listed))}]")
         return "\n".join(lines) + "\n"

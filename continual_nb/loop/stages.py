@@ -65,7 +65,7 @@ def _state(project: Project, iteration: Iteration):
             "an `open` was interrupted: run `continual status`, which finishes it",
             code=5,
         )
-    return without_models(state, iteration.silent) if iteration.silent else state
+    return without_models(state, iteration.excluded) if iteration.excluded else state
 
 # %% ../../nbs/85_loop/11_stages.ipynb #f64f849e
 def _store(project: Project, partitions, current=None, fresh: Path | None = None):
@@ -440,9 +440,9 @@ def _with_what_was_left_out(project: Project, iteration: Iteration, after):
     "Bring back models that this iteration did not ask, and keep the new champion's answers."
     from continual_nb.core.state import read_state, with_models_again
 
-    if iteration.silent:
+    if iteration.excluded:
         before = read_state(project.path("data/state/in"))
-        after = with_models_again(after, before, iteration.silent)
+        after = with_models_again(after, before, iteration.excluded)
     path, champion = project.folder("evaluate") / "answers.json", after.card.champion
     if champion in after.answers or not path.exists():
         return after
@@ -458,7 +458,7 @@ def _beside_what_was_left_out(project: Project, iteration: Iteration, outcome):
     from continual_nb.core.state import Card
 
     before = Card.read(project.path("data/state/in")).champion
-    if before not in iteration.silent:
+    if before not in iteration.excluded:
         return outcome
     champion = outcome.champion or before
     return outcome.model_copy(update={"previous": before, "champion": champion})

@@ -236,7 +236,7 @@ def gains_pay(params: Decide, monitoring: Monitoring, state: State, known: Evide
 # %% ../../nbs/20_policy/03_decide.ipynb #67c431b5
 def freshness_pays(params: Decide, monitoring: Monitoring, state: State, known: Evidence) -> Rule:
     """Is it proven that training one window later gains, and does the next window alone pay for it?
-    Then the present model's own training is repeated, without waiting for it to fall behind."""
+    Then an update is tried without waiting for the model to fall behind."""
     question, found = "Does retraining pay in every window?", fresher_so_far(state.ledger)
     champion = state.champion()
     if params.gains is None or params.trigger.when == "never" or champion is None:

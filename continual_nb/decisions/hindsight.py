@@ -435,8 +435,8 @@ class Hindsight(Result):
             )
         if self.harm:
             lead += (
-                f" In {self.harm} windows the model certainly did harm; {self.silent} of "
-                "them raised no alert."
+                f" In {self.harm} window{'s' * (self.harm != 1)} the model certainly did harm; "
+                f"{self.silent} of these raised no alert."
             )
         lead += refits_in_words(self.refits)
         spell = lambda v: "" if v is None else f"{v:.4g}".replace("-", "\N{MINUS SIGN}")

@@ -110,8 +110,9 @@ def slice_scores(
                 )
             )
         if len(chosen) < len(sizes):
+            few = len(sizes) - len(chosen)
             left.append(
-                f"{len(sizes) - len(chosen):,} of {len(sizes):,} {column} groups are too small "
+                f"{few:,} of {len(sizes):,} {column} groups {'is' if few == 1 else 'are'} too small "
                 "to evaluate separately."
             )
     return tuple(made), tuple(left)

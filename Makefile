@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check docs kills worth showcase export clean-notebooks demo-again
+.PHONY: help install run test check explore docs kills worth showcase export clean-notebooks demo-again
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -34,6 +34,9 @@ test: install  ## notebooks, unit, pipeline and fault tests
 check: install  ## the large runs: a year of flights, five other projects, policies on known change, engines, clusters, a real browser
 	@! command -v java >/dev/null || python -c 'import pyspark' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,spark]'
 	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks --ignore checks/test_kills.py
+
+explore: install  ## the property tests on examples that nobody has seen yet
+	@EXAMPLES=other python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile $$(grep -l '^from hypothesis' tests/*.py)
 
 docs: install  ## the site of notebooks and docstrings, in _docs/; needs no network
 	@python -m sphinx -q -W --keep-going -c docs . _docs

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from continual_nb.core.params import Data, Monitor
@@ -19,7 +19,12 @@ from continual_nb.monitoring.profiles.reference import Profile
 
 MONITOR = Monitor()
 numbers = st.lists(
-    st.one_of(st.integers(-5, 5).map(float), st.floats(-1e9, 1e9), st.just(float("nan"))),
+    st.one_of(
+        st.integers(-5, 5).map(float),
+        st.floats(-1e9, 1e9),
+        st.floats(-1e9, 1e9, width=32),
+        st.just(float("nan")),
+    ),
     max_size=60,
 )
 words = st.lists(
@@ -38,6 +43,7 @@ def text(values, name="c"):
 
 @settings(deadline=None, max_examples=80)
 @given(numbers, numbers, numbers)
+@example([2.0**-24], [2.0**-24], [2.0**24 + 1])
 def test_counts_add_up(reference, a, b):
     made = column_profile(numeric(reference), "numeric", None, MONITOR)
     both = counts(made, numeric(a + b))

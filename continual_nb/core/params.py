@@ -17,7 +17,7 @@ import functools
 import re
 import unicodedata
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -1010,6 +1010,23 @@ class Report(Block):
     question: str = Field(
         "", description="why this model exists, in one sentence, for readers of the report"
     )
+    notebooks: tuple[str, ...] = Field(
+        (),
+        description="your own notebooks that become pages beside the report, as "
+        "notebooks/deep_dive.ipynb",
+    )
+
+    @field_validator("notebooks")
+    @classmethod
+    def _in_the_project(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            place = PurePosixPath(path)
+            if place.suffix != ".ipynb" or place.is_absolute() or ".." in place.parts:
+                raise ValueError(f"{path!r} is no notebook in the project's folder")
+        names = [PurePosixPath(path).stem for path in paths]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two notebooks would become the page {twice[0]}.html")
+        return paths
 
 
 class When(Block):

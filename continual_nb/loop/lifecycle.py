@@ -110,6 +110,12 @@ def write_code(project: Project) -> None:
     complete_pipeline(project)
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #7f9fcf55
+def _notebooks(project: Project, params: dict) -> tuple[str, ...]:
+    "Name the notebooks of the stage report that are there; DVC refuses a file that is absent."
+    named = (params.get("report") or {}).get("notebooks") or ()
+    return tuple(str(name) for name in named if project.path(str(name)).is_file())
+
+
 def complete_pipeline(project: Project) -> None:
     """Add to dvc.yaml what the installed stages read and it does not declare, and say so.
 
@@ -118,7 +124,8 @@ def complete_pipeline(project: Project) -> None:
 
     path = project.path("dvc.yaml")
     try:
-        text, added = completed(path.read_text(), read_yaml(project.path("params.yaml")))
+        params = read_yaml(project.path("params.yaml"))
+        text, added = completed(path.read_text(), params, _notebooks(project, params))
     except (OSError, ValueError, YAMLError) as error:
         raise ContinualError(
             f"dvc.yaml cannot be read: {' '.join(str(error).split())[:200]}",
@@ -783,6 +790,7 @@ def _commit(project: Project, message: str) -> None:
     index.unlink(missing_ok=True)
     own = {"GIT_INDEX_FILE": str(index)}
     paths = [name for name in TRACKED if any(project.root.glob(name))]
+    paths += _notebooks(project, read_yaml(project.path("params.yaml")))
     project.git("read-tree", "HEAD", env=own)
     if owned := [name for name in DVC_OWNED if project.path(f"{name}.dvc").exists()]:
         project.git("rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", *owned, env=own)

@@ -24,9 +24,9 @@ artifacts:
     desc: The model in production after this iteration."""
 
 # %% ../../nbs/85_loop/00_pipeline.ipynb #093c4f13
-def _stage(name: str) -> list[str]:
+def _stage(name: str, notebooks: tuple[str, ...] = ()) -> list[str]:
     "Spell one stage."
-    row = TABLE[name]
+    row, more = TABLE[name], notebooks if name == "report" else ()
     params = (*row.params, "data/iteration.yaml:", f"data/code.yaml: [{name}, libraries]")
     own, *others = outputs(name)
     return [
@@ -34,7 +34,7 @@ def _stage(name: str) -> list[str]:
         f"  desc: {row.does}",
         f"  cmd: continual stage {name}",
         "  deps:",
-        *(f"    - {part}" for part in inputs(name)),
+        *(f"    - {part}" for part in (*inputs(name), *more)),
         "  params:",
         *(f"    - {key}" for key in params),
         "  outs:",
@@ -56,10 +56,12 @@ def _plots(name: str) -> list[str]:
     ]
 
 
-def dvc_yaml() -> str:
+def dvc_yaml(
+    notebooks: tuple[str, ...] = (),  # that the stage report runs, beside its own
+) -> str:
     "Spell dvc.yaml."
     metrics = [f"  - {row.place}/{file}" for row in TABLE.values() for file in row.metrics]
-    stages = [f"  {line}" for name in STAGES for line in _stage(name)]
+    stages = [f"  {line}" for name in STAGES for line in _stage(name, notebooks)]
     plots = [line for name in STAGES for line in _plots(name)]
     parts = [[HEAD, "stages:", *stages], ["metrics:", *metrics], ["plots:", *plots], [TAIL]]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
@@ -73,6 +75,15 @@ def _spelled(entries: list) -> set[str]:
         more = {f"{name}:{key}" for key in keys} if isinstance(keys, list) else {f"{name}:"}
         found |= {name} if isinstance(keys, dict) else more
     return found
+
+
+def _without_notebooks(stage: dict, notebooks: tuple[str, ...]) -> list[str]:
+    "Drop the notebooks that a stage no longer runs, and say so."
+    deps = stage.get("deps") or []
+    gone = [d for d in deps if isinstance(d, str) and d.endswith(".ipynb") and d not in notebooks]
+    for path in gone:
+        deps.remove(path)
+    return [f"report no longer declares {path}" for path in gone]
 
 
 def _covered(key: str, declared: set[str]) -> bool:
@@ -105,8 +116,10 @@ def _missing(stage: dict, wanted: dict, params: dict[str, Any] | None) -> list[t
 def completed(
     text: str,  # dvc.yaml as it is
     params: dict[str, Any] | None = None,  # content of params.yaml; None: it holds every key
-) -> tuple[str, tuple[str, ...]]:  # dvc.yaml as it must be; what was added, in words
+    notebooks: tuple[str, ...] = (),  # that the stage report runs, beside its own
+) -> tuple[str, tuple[str, ...]]:  # dvc.yaml as it must be; what was changed, in words
     """Add to a dvc.yaml what the table declares and the file does not; what people added stays.
+    Notebooks of the stage report are those that are named, and no others.
 
     Raises ValueError for a file that is no pipeline."""
     from ruamel.yaml import YAML
@@ -114,10 +127,11 @@ def completed(
     reader = YAML()
     reader.width, reader.preserve_quotes = 4096, True
     reader.indent(mapping=2, sequence=4, offset=2)
-    content, wanted = reader.load(text), YAML(typ="safe").load(dvc_yaml())
+    content, wanted = reader.load(text), YAML(typ="safe").load(dvc_yaml(notebooks))
     if not isinstance(content, dict) or not isinstance(content.get("stages"), dict):
         raise ValueError("dvc.yaml holds no stages")
-    stages, added = content["stages"], []
+    stages = content["stages"]
+    added = _without_notebooks(stages.get("report") or {}, notebooks)
     for name in STAGES:
         if name not in stages:
             stages[name] = wanted["stages"][name]
@@ -128,7 +142,7 @@ def completed(
     if not added:
         return text, ()
     if _same(content, wanted):
-        return dvc_yaml(), tuple(added)
+        return dvc_yaml(notebooks), tuple(added)
     buffer = io.StringIO()
     reader.dump(content, buffer)
     return buffer.getvalue(), tuple(added)

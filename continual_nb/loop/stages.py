@@ -515,11 +515,16 @@ def promote(project: Project, out: Path) -> str:
 
 # %% ../../nbs/85_loop/11_stages.ipynb #a623e518
 def report(project: Project, out: Path) -> str:
-    "Run the report notebook and write the page."
+    "Run the project's own notebooks and the report's, and write their pages."
+    from continual_nb.reporting.notebooks import write_notebooks
     from continual_nb.reporting.page import write
 
-    write(project.root, out)
-    return "report.html"
+    params = project.params()
+    paths, limit = params.report.notebooks, params.extensions.time_limit
+    own = write_notebooks(project.root, out, paths, limit)
+    write(project.root, out, own=tuple(page.link for page in own))
+    failed = [f"{page.name}: {page.problem}" for page in own if page.problem]
+    return "; ".join(["report.html", *failed])
 
 # %% ../../nbs/85_loop/11_stages.ipynb #488d8879
 SHELL_NAMES = {"sh", "bash", "dash", "zsh", "fish", "ksh"}

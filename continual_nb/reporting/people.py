@@ -17,12 +17,16 @@ from ..core.params import read_yaml
 from ..core.results import Result, Section, Table, day, escaped
 
 # %% ../../nbs/80_reporting/01_people.ipynb #82460978
-def markdown(text: str) -> str:
+def markdown(
+    text: str,
+    deeper: int = 1,  # levels by which its headings go down
+) -> str:
     "Spell Markdown as HTML; HTML inside it is escaped."
     import mistune
 
-    page = mistune.create_markdown(escape=True)(text)
-    page = re.sub(r"<(/?)h([1-6])", lambda found: f"<{found[1]}h{min(int(found[2]) + 1, 4)}", page)
+    page = mistune.create_markdown(escape=True, plugins=["table"])(text)
+    level = lambda found: f"<{found[1]}h{min(int(found[2]) + deeper, 4)}"
+    page = re.sub(r"<(/?)h([1-6])", level, page)
     page = re.sub(r'<img src="[^"]*" alt="([^"]*)"[^>]*>', r"\1", page)
     return re.sub(r"</?a\b[^>]*>", "", page)
 

@@ -712,10 +712,8 @@ def expect_check(project, file):
 @click.option(
     "--strategy",
     metavar="NAME",
-    type=click.Choice(["uniform", "margin", "entropy", "disagreement", "slices"]),
-    default="margin",
-    help="uniform, margin, entropy, disagreement or slices: what makes an event worth a label; the "
-    "probability of each is kept.",
+    help="What makes an event worth a label: one of labelling.queries in params.yaml, or a built-in "
+    "query, see `continual doors`; without it, the first of params.yaml.",
 )
 @click.option("--status", "told", is_flag=True, help="Who said what, how far people agree.")
 @click.option(
@@ -729,7 +727,7 @@ def expect_check(project, file):
 def labels(
     project,  # whose label queue
     k,  # events to draw; None: none
-    strategy,  # of the draw
+    strategy,  # query of the draw; None: the first of params.yaml
     told,  # only say what there is
     doubtful,  # file for labels in doubt
 ):
@@ -939,7 +937,7 @@ def doors(
 ):
     "List where code of your own enters, what is built in, and what extensions/ holds."
     from continual_nb.core.doors import DOORS, FOLDER, offered
-    from continual_nb.composition import samplers  # noqa: F401
+    from continual_nb.composition import samplers, selection  # noqa: F401
     from continual_nb.core import models  # noqa: F401
     from continual_nb.evaluation import gates  # noqa: F401
     from continual_nb.policy import triggers  # noqa: F401

@@ -7,8 +7,6 @@ __all__ = ['UNIFORM', 'margin_score', 'entropy_score', 'disagreement_score', 'in
            'draw_events', 'WeightedMean', 'weighted_mean']
 
 # %% ../../nbs/30_composition/04_queries.ipynb #62f80d13
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..core.files import ContinualError, number

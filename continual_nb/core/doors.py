@@ -73,6 +73,13 @@ DOORS = {
             "choose",
             "choose(rows, context) -> the rows that it takes, each with reason and sample_weight",
         ),
+        Door(
+            "query",
+            "labelling.queries",
+            {"query": 3},
+            "query",
+            "query(events, context, k) -> event_id, probability and reason of every event",
+        ),
     )
 }
 

@@ -1062,8 +1062,14 @@ class When(Block):
 
 # %% ../../nbs/00_core/04_params.ipynb #26707340
 class LabelForm(Block):
-    "What people are asked who label events, in `labelling()`; no stage reads it."
+    "What people are asked who label events, and which events; no stage reads it."
 
+    queries: Names = Field(
+        ("margin",),
+        validate_default=True,
+        description="what `continual labels --ask` draws events by, the first if none is named; see "
+        "`continual doors`; your own as extensions.FILE:attribute",
+    )
     question: str | None = Field(
         None, description="the question beside every event; null asks for the label by its name"
     )
@@ -1284,7 +1290,7 @@ def parse(content: dict[str, Any], where: str = "params.yaml") -> Params:
 # %% ../../nbs/00_core/04_params.ipynb #e1ae86f4
 def _known_keys(place: tuple) -> list[str]:
     "Keys that the form knows at `place`."
-    if place[:2] in (("train", "models"), ("evaluate", "gates")):
+    if place[:2] in (("train", "models"), ("evaluate", "gates"), ("labelling", "queries")):
         return list(NamedCode.model_fields)
     if place[:2] == ("notify", "hooks"):
         return list((When if "when" in place else Hook).model_fields)

@@ -107,6 +107,13 @@ WHY = {
     "in this window is in doubt, and labels of such events tell.",
     "outlier": "It is unlike the data on which the champion was accepted, and its label should "
     "have come and did not.",
+    "model unsure": "It was drawn among the events whose label should have come and did not, more "
+    "often where the model is unsure.",
+    "models disagree": "It was drawn among the events whose label should have come and did not, "
+    "more often where models disagree.",
+    "typical": "It was drawn among the events whose label should have come and did not, more "
+    "often where many are like it and few of them have a label.",
+    "uniform": "It was drawn at random among the events whose label should have come and did not.",
 }
 CARD = """<style>
 .cnb.event dl { margin: .2rem 0 .6rem; }

@@ -81,12 +81,13 @@ def open_questions(
 # %% ../../nbs/85_loop/10_labels.ipynb #7d0a5c21
 def draws(
     project: Project,  # whose label queue
-) -> pd.DataFrame:  # event_id, event_time, probability, iteration, strategy, events; oldest first
+) -> pd.DataFrame:  # one row a drawn event, oldest first
     "Read the events that were drawn for people by `continual labels --ask`."
     path = project.path(DRAWS)
     found = from_text(path.read_text(encoding="utf-8"), DRAWS) if path.exists() else ()
-    names = ["event_id", "event_time", "probability", "iteration", "strategy", "events"]
+    names = ["event_id", "event_time", "probability", "iteration", "strategy", "events", "reason"]
     drawn = pd.DataFrame(list(found), columns=names)
+    drawn["reason"] = drawn["reason"].fillna(drawn["strategy"])  # of an earlier version
     return drawn.assign(event_time=pd.to_datetime(drawn["event_time"], utc=True).dt.as_unit("us"))
 
 # %% ../../nbs/85_loop/10_labels.ipynb #d5c153ee

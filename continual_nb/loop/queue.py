@@ -81,7 +81,7 @@ def _with_drawn(project: Project, queue: pd.DataFrame) -> pd.DataFrame:
     drawn = drawn[~drawn["event_id"].isin(set(queue["event_id"])).to_numpy()]
     if drawn.empty:
         return queue
-    more = drawn[["event_id", "event_time"]].assign(reason=drawn["strategy"])
+    more = drawn[["event_id", "event_time"]].assign(reason=drawn["reason"])
     return pd.concat([queue, more], ignore_index=True)
 
 

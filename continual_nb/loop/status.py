@@ -9,7 +9,7 @@ __all__ = ['status']
 import json
 from dataclasses import asdict
 
-from .code import moved_pins
+from .code import LABELS, moved_pins
 from .edits import edits_of, problem_of, remedy_of
 from .project import Project
 from .lifecycle import stale_parts
@@ -40,7 +40,7 @@ def status(project: Project) -> tuple[dict, int]:
         step, code = remedy_of(edited[0]), 2
     elif sealed:
         step, code = "continual open", 0
-    elif moved:
+    elif set(moved) - {LABELS}:
         step, code = "continual refresh, then dvc repro", 2
     elif stale and not (stale == ["report"]):
         step, code = "dvc repro", 2
@@ -66,7 +66,8 @@ def status(project: Project) -> tuple[dict, int]:
     said += [f"edited     {problem_of(edit)}; {remedy_of(edit)}" for edit in edited]
     said += [f"also stale {', '.join(foreign)} (your own stages: dvc repro)"] if foreign else []
     said += [
-        f"changed    {', '.join(names)}: not as data/code.yaml names it for the stage {stage}"
+        f"changed    {', '.join(names)}: not as data/code.yaml names it for "
+        + (f"`continual {stage}`" if stage == LABELS else f"the stage {stage}")
         for stage, names in moved.items()
     ]
     asked = (

@@ -225,36 +225,34 @@ def test_a_query_is_pinned_for_the_command_that_runs_it_and_for_no_stage(project
     assert list(pinned) == ["labels"] and "extensions/own.py" in pinned["labels"]
 
 
-def test_a_project_asks_by_a_query_of_its_own(approved, copy):
-    loop = copy(approved)
+def test_a_project_asks_by_a_query_of_its_own(sealed, copy):
+    loop = copy(sealed)
     loop.path("extensions").mkdir()
-    loop.path("extensions/own.py").write_text(OWN.replace('"x"', '"amount"'))
+    own, named = loop.path("extensions/own.py"), "extensions.own:mine"
+    own.write_text(OWN.replace('"x"', '"amount"'))
     ask = lambda *words, code=0: loop.continual("labels", "--ask", "5", *words, code=code)
+    loop.continual("open")
+    loop.dvc("repro")
     assert "did you mean 'density'" in ask("--strategy", "densty", code=1).err
-    named = "extensions.own:mine"
     assert "not named in params.yaml" in ask("--strategy", named, code=1).err
     loop.set(queries=f'["{named}", committee]')
     assert "continual refresh" in ask(code=1).err
     loop.continual("refresh")
     stale = set(json.loads(loop.dvc("status", "--json").out))
-    assert stale == {"promote", "report"}, (
-        "the decision rests on params.yaml; no stage runs a query"
-    )
+    assert stale == {"promote", "report"}, "a decision rests on params.yaml; no stage runs a query"
     ask()
     ask("--strategy", "committee")
     drawn = [json.loads(x) for x in loop.path("data/labels/draws.jsonl").read_text().splitlines()]
     assert [d["strategy"] for d in drawn] == ["mine"] * 5 + ["committee"] * 5
-    assert len({d["event_id"] for d in drawn}) == 10 and (
-        drawn[0]["reason"],
-        drawn[-1]["reason"],
-    ) == ("large", "models disagree")
-    path = loop.path("data/labels/001-2024-01.csv")
+    assert len({d["event_id"] for d in drawn}) == 10
+    assert {d["reason"] for d in drawn} == {"large", "models disagree"}
+    path = loop.path("data/labels/002-2024-02.csv")
     asked = pd.read_csv(path, dtype="str", keep_default_na=False)
     asked.assign(label="1", by="Ana").to_csv(path, index=False)
     told = loop.continual("labels", "--status").out
-    assert "drawn by 001-2024-01: mine: loss" in told
+    assert "drawn by 002-2024-02: mine: loss" in told and "committee: loss" in told
     note = loop.path("was_run")
-    loop.path("extensions/own.py").write_text(f"open({str(note)!r}, 'w')\n" + OWN)
+    own.write_text(f"open({str(note)!r}, 'w')\n" + OWN)
     said = loop.continual("status", code=None).out
     assert "for `continual labels`" in said and "refresh, then dvc repro" not in said
     assert "extensions/own.py" in ask(code=1).err and not note.exists()

@@ -25,7 +25,7 @@ from continual_nb.core.gains import (
     window_gain,
 )
 from ..core.metrics import Score, baseline_losses, days, losses, measure
-from ..core.models import Model, Predictions, load, named_types, predict
+from ..core.models import Model, Predictions, chosen_of, load, named_types, predict
 from ..core.params import Data, Evaluate, Monitor, Params, Train
 from ..core.replay import ALWAYS, CONSTANT
 from ..core.state import State
@@ -501,6 +501,7 @@ def _refit(
     new, odd = composed.evaluation, set(composed.outliers["event_id"])
     new = new[~new["event_id"].isin(odd).to_numpy()]
     named = next((n for n in params.train.models if n.title == card.model), params.train.models[0])
+    named = chosen_of(named, card.chosen)
     train = params.train.model_copy(update={"models": (named,)})
     rows = composed.sets[card.rows_of or card.recipe]
     return refit(params.data, train, card.recipe, twin, rows, new)

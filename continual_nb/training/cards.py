@@ -27,6 +27,9 @@ class Card(Result):
     model: str  # what train.models calls it
     size: int  # bytes
     rows_of: str = ""  # the set of rows that it learned from; empty: of the recipe's name
+    chosen: tuple[str, ...] = ()  # members that an ensemble averages
+    # loss of the mean of each subset of its members, on the newest part of the training rows
+    inner: dict[str, float] = {}
     types: tuple[str, ...] = ()  # classes in it that are trusted because train.models names them
 
 # %% ../../nbs/40_training/01_cards.ipynb #bc0b3e8d
@@ -49,7 +52,7 @@ class Training(Result):
             (
                 c.recipe,
                 c.hash[:12],
-                c.model,
+                f"{c.model}: {' + '.join(c.chosen)}" if c.chosen else c.model,
                 f"{c.rows:,}",
                 span(c.windows),
                 f"{c.size / 1000:,.0f} kB",

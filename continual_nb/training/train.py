@@ -80,6 +80,8 @@ def _card(job: Job, rows: pd.DataFrame, model: Model, data: Data) -> Card:
         size=len(model.content),
         rows_of=job.recipe if job.title != job.recipe else "",
         types=model.types,
+        chosen=model.chosen,
+        inner=model.inner,
     )
 
 # %% ../../nbs/40_training/02_train.ipynb #aea9d636

@@ -166,7 +166,7 @@ def _linear(data: Data, train: Train):
     from sklearn.pipeline import Pipeline
 
     line = (
-        LogisticRegression(max_iter=10 * train.iterations)
+        LogisticRegression(max_iter=max(1000, 10 * train.iterations))
         if data.task == "classification"
         else Ridge()
     )

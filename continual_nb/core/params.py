@@ -908,7 +908,7 @@ class Train(Block):
     iterations: int = Field(
         120,
         ge=1,
-        description="boosting: trees; linear: solver iterations at most are ten times this",
+        description="boosting: trees; linear: its solver iterates at most ten times as often, or 1,000 times",
     )
     learning_rate: float = Field(0.08, gt=0, description="boosting only")
     leaves: int = Field(15, ge=2, description="boosting only: leaves per tree")

@@ -86,7 +86,7 @@ def better_than_base_rate(
     name, label = "better than a constant answer", rows["label"]
     if label.nunique() < 2:
         reason = "All labels are equal: a constant answer is perfect, and nothing can be compared."
-        return GateResult(name=name, verdict="not enough data", reason=reason)
+        return GateResult(name=name, verdict="not enough data", reason=reason, needed=needed)
     gains = baseline_losses(data, label, constant) - losses(data, label, challenger)
     delta = difference("all", gains, days(rows), confidence)
     around = (

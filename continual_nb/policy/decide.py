@@ -53,7 +53,7 @@ def no_champion(state: State) -> Rule:
     )
 
 
-def better_before(state: State, params: Decide, events: int) -> Rule:
+def better_before(params: Decide, monitoring: Monitoring, state: State, known: Evidence) -> Rule:
     "Would an earlier champion do better, by enough to pay for a look?"
     question = "Did an earlier champion do better?"
     if not state.ghosts():
@@ -65,18 +65,18 @@ def better_before(state: State, params: Decide, events: int) -> Rule:
             because="no comparison with earlier champions has been made yet",
         )
     best = max(state.card.rivals, key=lambda rival: rival.gain)
-    worth = best.low * events * params.horizon * params.costs.loss
+    scale = monitoring.rows * params.horizon * params.costs.loss
     said = (
         f"on {best.window} the best of them gains {best.gain:.4f} per event ({best.low:.4f} "
         f"to {best.high:.4f})"
     )
     if left := left_to_people(state, "rollback"):
         said += f"; returning to it was proposed in iteration {left[-1]} and not done"
-    return Rule(
-        question=question,
-        answer="yes" if best.low > 0 and worth > params.costs.review else "no",
-        because=said,
-    )
+    cost = params.costs.review + params.costs.rollout
+    enough = best.low > 0 and best.low * scale > params.costs.review
+    if enough and (more := _gains_more(params, monitoring, state, known, best.gain * scale - cost)):
+        return Rule(question=question, answer="no", because=f"{said}; {more}")
+    return Rule(question=question, answer="yes" if enough else "no", because=said)
 
 # %% ../../nbs/20_policy/03_decide.ipynb #5d65db2f
 def left_to_people(state: State, do: str) -> list[int]:
@@ -147,7 +147,7 @@ def _parts(trigger: Trigger, name: str) -> list[str]:
     )
 
 
-def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
+def corrects(params: Decide, monitoring: Monitoring, state: State, known: Evidence) -> Rule:
     "Would correcting the champion's answers bring back enough of the loss, for less money?"
     question, found = "Would recalibration suffice?", monitoring.correctable
     cash = partial(money, currency=params.costs.currency)
@@ -193,6 +193,9 @@ def corrects(params: Decide, monitoring: Monitoring, state: State) -> Rule:
             because=f"it would save {cash(worth)} over {params.horizon} windows and cost "
             f"{cash(params.costs.correction)}",
         )
+    net = worth - params.costs.correction
+    if more := _gains_more(params, monitoring, state, known, net):
+        return Rule(question=question, answer="no", because=f"{said}; {more}")
     if tried := _tried(state):
         return Rule(
             question=question,
@@ -282,6 +285,28 @@ def _doubled(
     return Rule(question=question, answer="yes", because=f"{said}: an attempt will tell")
 
 # %% ../../nbs/20_policy/03_decide.ipynb #6412a203
+def _gains_more(
+    params: Decide,
+    monitoring: Monitoring,
+    state: State,
+    known: Evidence,
+    net: float,  # money that another way out would save over the horizon, less its cost
+) -> str:  # why a new training is the better way out; empty: it is not
+    "Compare another way out with what retraining is known to gain over the present model."
+    if gains_pay(params, monitoring, state, known).answer != "yes":
+        return ""
+    found, costs = gains_so_far(state.ledger), params.costs
+    sure = found.gain - params.gains * found.se
+    worth = sure * monitoring.rows * params.horizon * costs.loss - costs.change
+    cash = partial(money, currency=costs.currency)
+    if worth <= net:
+        return ""
+    return (
+        f"that is worth {cash(max(net, 0.0))} after its cost, and a new training {cash(worth)}: "
+        f"it gained {found.gain:.4f} per event in {len(found.windows)} windows"
+    )
+
+
 def _events_in(state: State, windows: tuple[str, ...]) -> int:
     "Events of the iterations in which these windows were scored."
     scored = {
@@ -496,7 +521,7 @@ def choices(params: Decide, monitoring: Monitoring, state: State, means: str) ->
     if (found := monitoring.correctable) is not None and state.card.champion:
         scale, answer = (
             monitoring.rows * params.horizon * costs.loss,
-            corrects(params, monitoring, state),
+            corrects(params, monitoring, state, evidence(params, monitoring, state)),
         )
         made.append(
             Option(
@@ -718,8 +743,8 @@ def _rules(
     rules = {
         "broken": broken_data(monitoring),
         "first": no_champion(state),
-        "before": better_before(state, params, monitoring.rows),
-        "corrects": corrects(params, monitoring, state),
+        "before": better_before(params, monitoring, state, known),
+        "corrects": corrects(params, monitoring, state, known),
         "pays": pays(params, known),
         "gains": gains_pay(params, monitoring, state, known),
         "class": lacks_a_class(params, monitoring, known),

@@ -80,13 +80,14 @@ def better_than_base_rate(
     confidence: float,  # of the interval
     needed: bool = True,  # False where a champion is in place: then a failure blocks nothing, for a
     # worse model would stay, and to stop predicting is advised
+    elsewhere: bool = False,  # other windows speak for the challenger, so one class here is no bar
 ) -> GateResult:
     """Ask for a loss below that of a constant answer; a base rate that only the evaluation rows
     know would be hindsight."""
     name, label = "better than a constant answer", rows["label"]
     if label.nunique() < 2:
         reason = "All labels are equal: a constant answer is perfect, and nothing can be compared."
-        return GateResult(name=name, verdict="not enough data", reason=reason, needed=needed)
+        return GateResult(name=name, verdict="not enough data", reason=reason, needed=not elsewhere)
     gains = baseline_losses(data, label, constant) - losses(data, label, challenger)
     delta = difference("all", gains, days(rows), confidence)
     around = (
@@ -146,10 +147,17 @@ def shown_over_time(
     gains: Gains,  # of the challenger's recipe, in all windows since the last change of model
     newest: Delta | None,  # the challenger on the newest events; None: there is no champion yet
     settings: Evaluate,  # min_gain
+    newest_window: str = "",  # name of the window of the newest events
 ) -> GateResult:
-    "Ask for evidence from all windows, which the newest events do not contradict."
+    """Ask for evidence from all windows, which the newest does not contradict: the whole window where
+    the recipe was scored in it, else the events that were held out."""
     first = gains.against == CONSTANT
     name = "better than a constant answer" if first else "better than the champion"
+    window, rows, gain, se = gains.by_window[-1]
+    if newest is not None and window == newest_window:
+        newest = newest.model_copy(
+            update={"rows": rows, "gain": gain, "low": gain - 1.96 * se, "high": gain + 1.96 * se}
+        )
     if newest is not None and newest.high is not None and newest.high < settings.min_gain:
         found = f"loss saved per event {spell_gain(newest)}"
         reason = f"The newest events contradict: {found}. {gains.sentence}"
@@ -257,6 +265,7 @@ def _better_than_base_rate(context: GateContext) -> GateResult:
         context.constant,
         context.confidence,
         needed=context.comparison is None,
+        elsewhere=context.gains is not None,
     )
 
 
@@ -266,7 +275,8 @@ def _better_than_champion(context: GateContext) -> GateResult | None:
     if context.comparison is None:
         return None
     if context.gains is not None:
-        return shown_over_time(context.gains, context.comparison.overall, context.settings)
+        newest = str(context.rows["window"].iloc[-1])
+        return shown_over_time(context.gains, context.comparison.overall, context.settings, newest)
     return better_than_champion(context.comparison.overall, context.settings, context.matters)
 
 

@@ -228,7 +228,8 @@ def gains_pay(params: Decide, monitoring: Monitoring, state: State, known: Evide
     )
     if worth < params.costs.change or worth <= 0:
         return Rule(question=question, answer="no", because=said)
-    if not found.in_sight or _waits(state, found):
+    at_hand = found.proven and found.by_window[-1][2] > 0  # an attempt would pass
+    if not found.in_sight or (_waits(state, found) and not at_hand):
         why = f"{said}; no gain is proven, and one more window would not prove one"
         return Rule(question=question, answer="no", because=why)
     if Stack([params.trigger]).held(known)[0]:

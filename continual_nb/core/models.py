@@ -430,7 +430,7 @@ def _choice(fitted) -> dict[str, Any]:
     inner = {" + ".join(subset): number(loss) for subset, loss in fitted.inner_.items()}
     return {"chosen": fitted.chosen_, "inner": inner}
 
-
+# %% ../../nbs/00_core/13_models.ipynb #0e40dd01
 def fit(
     estimator,  # an unfitted sklearn estimator; it is cloned
     rows: pd.DataFrame,  # rows with `label`; those without a label are left out

@@ -146,7 +146,7 @@ def _parts(trigger: Trigger, name: str) -> list[str]:
         else [name]
     )
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #cde3cd79
 def corrects(params: Decide, monitoring: Monitoring, state: State, known: Evidence) -> Rule:
     "Would correcting the champion's answers bring back enough of the loss, for less money?"
     question, found = "Would recalibration suffice?", monitoring.correctable
@@ -307,7 +307,7 @@ def _gains_more(
         f"it gained {found.gain:.4f} per event in {len(found.windows)} windows"
     )
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #67cfeb26
 def _events_in(state: State, windows: tuple[str, ...]) -> int:
     "Events of the iterations in which these windows were scored."
     scored = {
@@ -403,7 +403,7 @@ def _grade(alert: dict) -> str:
     "How serious an alert is, whether or not a person was asked again."
     return alert.get("grade") or alert["severity"]
 
-
+# %% ../../nbs/20_policy/03_decide.ipynb #ac57c84e
 def proven_harm(params: Decide, monitoring: Monitoring, known: Evidence) -> Rule:
     """Is it newly proven that the model does harm? Then an attempt to improve it says more than a
     look."""

@@ -874,7 +874,7 @@ def _paid(turn, costs) -> float:
 
 # %% ../../nbs/70_backtest/03_policies.ipynb #f0a1gapd
 def _twins(turns: list) -> dict[str, str]:
-    "Hash of a model that was refitted before it was put in place -> hash of the one that was evaluated."
+    "Hash of a model that was refitted before it went in -> hash of the one that was evaluated."
     made = [t.evaluation for t in turns if t.evaluation.refit is not None]
     return {e.refit.placed: e.candidate for e in made if e.refit.placed != e.candidate}
 

@@ -149,8 +149,8 @@ def shown_over_time(
     settings: Evaluate,  # min_gain
     newest_window: str = "",  # name of the window of the newest events
 ) -> GateResult:
-    """Ask for evidence from all windows, which the newest does not contradict: the whole window where
-    the recipe was scored in it, else the events that were held out."""
+    """Ask for evidence from all windows that the newest does not contradict: all of it where the
+    recipe was scored in it, else the events that were held out."""
     first = gains.against == CONSTANT
     name = "better than a constant answer" if first else "better than the champion"
     window, rows, gain, se = gains.by_window[-1]

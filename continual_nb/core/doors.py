@@ -74,6 +74,13 @@ DOORS = {
             "choose(rows, context) -> the rows that it takes, each with reason and sample_weight",
         ),
         Door(
+            "detector",
+            "monitor.detectors",
+            {"fit": 1, "score": 1},
+            "",
+            "fit(reference) -> self, score(window) -> Detection: p-value if nothing has changed, effect",
+        ),
+        Door(
             "query",
             "labelling.queries",
             {"query": 3},

@@ -243,6 +243,7 @@ RUN_BY = {
     "trigger": ("decide",),
     "sampler": ("compose",),
     "query": (LABELS,),
+    "detector": ("monitor",),
 }  # door -> stages that run what stands behind it, or the command that does
 
 
@@ -258,6 +259,7 @@ def named_code(params: Params) -> dict[str, list[NamedCode]]:  # door -> names, 
             NamedCode(name=s.sampler, args=s.arguments) for steps in recipes for s in steps
         ],
         "query": list(params.labelling.queries),
+        "detector": list(params.monitor.detectors),
     }
 
 

@@ -20,6 +20,7 @@ from .diagnosis.estimate import Estimate
 from .diagnosis.incidents import Incident, listed
 from .detectors.joint import Joint
 from .detectors.outliers import Outliers
+from .detectors.own import Detected
 from .profiles.reference import Profile
 from .references import View, side_by_side
 from .detectors.vectors import VectorDrift
@@ -71,6 +72,7 @@ class Monitoring(Worded):
         View, ...
     ] = ()  # the same columns against other references, and several windows as one
     contents: tuple[VectorDrift, ...] = ()  # what is written in texts, what embeddings say
+    own: tuple[Detected, ...] = ()  # what detectors of one's own have said
     outliers: Outliers | None = None  # rows of the window that are unlike the reference
     askable: int = 0  # events of the window that are old enough to have a label, and have none
     spread: float | None = (
@@ -172,6 +174,7 @@ def summary(m: "Monitoring") -> str:
             for v in m.contents
             if v.verdict == "drifted"
         ]
+        said += [f"The detector {d.name} rings." for d in m.own if d.verdict == "drifted"]
         said.append(
             m.outliers.sentence if m.outliers is not None and m.outliers.verdict == "more" else ""
         )
@@ -226,6 +229,15 @@ def in_parts(
     return f"{ratio:.1%}" if ratio < 10 else "far beyond (more than ten times)"
 
 # %% ../../nbs/10_monitoring/42_result.ipynb #e187991e
+def _of_own(d: Detected) -> tuple[str, ...]:
+    "The line of a detector of one's own."
+    figures = (
+        "" if d.p_value is None else small_p(d.p_value),
+        "" if d.effect is None else f"{d.effect:.3g}",
+    )
+    return (d.name, d.verdict, *figures, listed(d.columns), d.note or d.sentence)
+
+
 def details(m: "Monitoring") -> tuple[Table, ...]:
     "Every finding and every column; empty tables are left out."
     around = lambda c: "" if c.effect is None else f"{c.effect:.2f} ({c.low:.2f} to {c.high:.2f})"
@@ -278,6 +290,11 @@ def details(m: "Monitoring") -> tuple[Table, ...]:
                 for v in m.contents
             ),
             "Texts and embeddings",
+        ),
+        Table(
+            ("detector", "answer", "p-value", "effect", "features", "note"),
+            tuple(map(_of_own, m.own)),
+            "Detectors of your own",
         ),
         Table(
             ("column", "role", "answer", "change", "distance from the reference", "what moved"),

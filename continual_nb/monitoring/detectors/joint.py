@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ...core.doors import built_in
 from ...core.files import number
 from ...core.params import Monitor
 from ...core.results import Result
@@ -358,6 +359,7 @@ def correlations(
     return max(-1.0, min(1.0, then)), max(-1.0, min(1.0, now))
 
 # %% ../../../nbs/10_monitoring/20_detectors/03_joint.ipynb #b768eca1
+@built_in("detector", "joint")
 def joint(
     reference: JointReference | None,
     rows: pd.DataFrame,  # the window

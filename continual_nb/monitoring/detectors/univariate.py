@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from ...core.doors import built_in
 from ...core.files import number
 from ...core.params import Monitor
 from ...core.pictures import BLUE, INK, ORANGE, QUIET, axes, legend, picture
@@ -553,6 +554,7 @@ def tested(
     return evidence, min(1.0, p / (1 - SHARE_PART), small.p_value / SHARE_PART), small
 
 # %% ../../../nbs/10_monitoring/20_detectors/01_univariate.ipynb #f8e3cd38
+@built_in("detector", "columns")
 def compare_columns(
     profiles: list[ColumnProfile],  # the reference, column by column
     windows: list[np.ndarray],  # counts of the window on the same cells
@@ -560,7 +562,7 @@ def compare_columns(
     share: float = 1.0,  # part of alpha that these tests may spend
     floor: float = FLOOR,  # times the reference's own error; 0 for two samples that meet once
 ) -> tuple[ColumnDrift, ...]:
-    "Give every column its verdict."
+    "Compare every column with the reference, by the distance of its shares from what they were."
     found = [tested(profile, window, monitor, floor) for profile, window in zip(profiles, windows)]
     adjusted = [None if p is None else min(1.0, p / share) for p in holm([p for _, p, _ in found])]
     tests = sum(p is not None for p in adjusted)

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ...core.doors import built_in
 from ...core.files import number
 from ...core.params import Monitor
 from ...core.results import Result
@@ -275,6 +276,7 @@ def cell_of_words(
     return min(1.0, float(p.min()) * count), math.sqrt(max(0.0, z2[best] - phi[best]) / 8 / scale)
 
 # %% ../../../nbs/10_monitoring/20_detectors/05_vectors.ipynb #a6ce00cf
+@built_in("detector", "contents")
 def vector_drift(
     known: VectorReference,
     rows: pd.DataFrame,  # the window

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ...core.ingest import Finding
 from ...core.results import Result
+from ..detectors.own import PREFIX
 from ..detectors.quality import NEW
 from ..detectors.univariate import ColumnDrift
 from .levels import Ring
@@ -288,7 +289,7 @@ def tickets(
     ],
     stable: set[
         str
-    ],  # columns, and kinds of incidents without columns, that are certainly as in the reference
+    ],  # columns, kinds of incidents without columns, own detectors: as in the reference for certain
     window: str,
     verdicts: tuple[dict, ...] = (),  # of people: key, columns, verdict, until
     again: float = math.inf,  # windows after which an open incident is asked about again
@@ -334,10 +335,11 @@ def tickets(
     for incident, quiet, age in before:
         if any(same(incident, i) for i in now):
             continue
+        by = incident.rule if incident.rule.startswith(PREFIX) else incident.kind
         gone = (
             set(incident.columns) <= stable
-            if incident.columns and incident.kind != "quality"
-            else incident.kind in stable
+            if incident.columns and by not in (incident.rule, "quality")
+            else by in stable
         )
         if quiet + gone < CLOSED_AFTER:
             kept.append({"incident": incident.to_dict(), "quiet": quiet + gone, "age": age})

@@ -284,6 +284,12 @@ def _is_number(text: str) -> bool:
     help="Columns to use although they look like leaks, ids or constants, separated by commas.",
 )
 @click.option(
+    "--private",
+    metavar="COLS",
+    multiple=True,
+    help="Columns whose values stay out of Git, pages and messages, separated by commas.",
+)
+@click.option(
     "--task",
     metavar="TASK",
     type=click.Choice(["classification", "regression"]),
@@ -316,7 +322,7 @@ def _is_number(text: str) -> bool:
 )
 @answering
 @click.pass_context
-def init(context, folder, source, time, label, exclude, keep, champion, **options):
+def init(context, folder, source, time, label, exclude, keep, private, champion, **options):
     "Create a project in FOLDER; settings that you do not give are inferred and printed."
     from continual_nb.loop.deployed import columns_of, pinned
     from continual_nb.loop.expect import left_out, suite_of
@@ -344,6 +350,11 @@ def init(context, folder, source, time, label, exclude, keep, champion, **option
                 champion if champion and ":" in champion and not Path(champion).exists() else None
             )
             file = Path(champion) if champion and not function else None
+            if file and private:
+                raise ContinualError(
+                    f"{champion} knows the values of {private[0]}, which --private replaces",
+                    "leave out --champion (its answers can come as --prediction), or --private",
+                )
             kept = _columns(keep) + (columns_of(file) if file else ())
             params, said = guess(
                 placed(Path(source), folder),
@@ -352,6 +363,7 @@ def init(context, folder, source, time, label, exclude, keep, champion, **option
                 label,
                 exclude=_columns(exclude),
                 keep=kept,
+                private=_columns(private),
                 champion=bool(file),
                 answered_by=pinned(function, folder) if function else None,
                 project=slug(folder.resolve().name),

@@ -17,7 +17,7 @@ from typing import Self
 from pydantic import PrivateAttr, ValidationError, field_validator
 
 from .files import ContinualError
-from .params import Block, Data, feature_name, read_yaml, source_name
+from .params import GROUP, Block, Data, feature_name, read_yaml, source_name
 from .results import Result, Table
 
 # %% ../../nbs/00_core/05_dictionary.ipynb #b7b56759
@@ -120,6 +120,19 @@ def dictionary_yaml(
     return ABOUT + "\n".join(lines) + "\n"
 
 # %% ../../nbs/00_core/05_dictionary.ipynb #12a6fa32
+def _no_private_codes(entries: dict, data: Data) -> None:
+    "Refuse words for values of a private column: Git keeps the file."
+    for name in data.private:
+        entry = entries.get(name)
+        codes = entry.get("codes") or () if isinstance(entry, dict) else ()
+        if not all(GROUP.fullmatch(str(code)) for code in codes):
+            raise ContinualError(
+                f"{DICTIONARY}: the codes of {source_name(name)} are values of a private column "
+                "(data.private)",
+                "delete them: Git keeps this file; words for `group 1` and its like are fine",
+            )
+
+
 def read_words(
     project: Path,  # the project's folder
     data: Data,  # names the columns
@@ -138,6 +151,7 @@ def read_words(
             hint = f"did you mean {near[0]!r}?" if near else "delete the entry"
             raise ContinualError(f"{DICTIONARY}: the project reads no column {name!r}", hint)
     held = {feature_name(str(name)): entry or {} for name, entry in content.items()}
+    _no_private_codes(held, data)
     try:
         return Words.model_validate({"entries": held})
     except ValidationError as error:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .files import ContinualError, number
 from .ingest import Finding, as_number, spelled
-from .params import Data, feature_name, source_name
+from .params import GROUP, Data, feature_name, source_name
 
 # %% ../../nbs/00_core/11_expectations.ipynb #70169115
 Check = Callable[..., Any]
@@ -234,6 +234,7 @@ def _known(one: Expectation, data: Data, where: str) -> None:
     named = [one.kwargs[key] for key in ("column", "column_A", "column_B") if key in one.kwargs]
     if one.type in COLUMN and "column" not in one.kwargs:
         raise ContinualError(f"{where}: {one.id}: kwargs names no column", "add column: NAME")
+    _no_private_value(one, data, where)
     for name in named:
         if name not in columns:
             raise ContinualError(
@@ -241,6 +242,19 @@ def _known(one: Expectation, data: Data, where: str) -> None:
                 f"{_near(str(name), columns)}; name the column under data in params.yaml, or delete "
                 "this expectation",
             )
+
+# %% ../../nbs/00_core/11_expectations.ipynb #06544767
+def _no_private_value(one: Expectation, data: Data, where: str) -> None:
+    "Refuse an expectation that lists values of a private column: Git keeps the file."
+    if one.kwargs.get("column") not in map(source_name, data.private):
+        return
+    listed = one.kwargs.get("value_set", ()) if one.kwargs["column"] not in data.numeric else ()
+    if not all(GROUP.fullmatch(str(value)) for value in listed):
+        raise ContinualError(
+            f"{where}: {one.id}: lists values of {one.column}, which is private (data.private)",
+            "delete this expectation, or name groups as on the page: group 1, group 2; to keep the "
+            "values out of Git's history too, make the project with `continual init --private`",
+        )
 
 # %% ../../nbs/00_core/11_expectations.ipynb #8765991d
 def _near(word: str, known: list[str]) -> str:

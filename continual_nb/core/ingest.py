@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -403,6 +403,7 @@ class Delivery:
         None
     )
     contents: pd.Series | None = None  # (n,) hash of the id, time and features of every row
+    codebook: dict[str, Any] | None = None  # translates private values; see `core.private`
 
 # %% ../../nbs/00_core/08_ingest.ipynb #e34e72f0
 FAR = pd.Timedelta(3650, "D")  # after the bulk of times, beside ten times its width

@@ -148,14 +148,19 @@ def _two_columns(said, raw, data: Data):
 def read_delivery(data: Data, root: Path):
     """Read the source, with the answers of the deployed function if there is one, and spell it for
     the loop."""
+    import dataclasses
+
     from continual_nb.core.ingest import delivered
+    from continual_nb.core.private import shown_rows
     from continual_nb.core.sources import load
 
     raw = load(data.source, root, (data.id,) if data.id else ())
     for name, code in raw.attrs.get("codes", {}).items():
         told = f"note: {code} in {name} is read as a value, since its other codes look like it"
-        print(told, file=sys.stderr, flush=True) if name in data.categorical else None
-    return delivered(asked(raw, data, root) if data.answered_by else raw, data)
+        seen = name in data.categorical and name not in data.private
+        print(told, file=sys.stderr, flush=True) if seen else None
+    raw, codebook = shown_rows(asked(raw, data, root) if data.answered_by else raw, data, root)
+    return dataclasses.replace(delivered(raw, data), codebook=codebook)
 
 # %% ../../nbs/85_loop/07_deployed.ipynb #8cdf2d8d
 def _history(params: Params, begin, delivery):

@@ -18,6 +18,7 @@ MEANING = {
     "data.task": "models, labels and losses of the two tasks cannot be compared",
     "data.positive": "probabilities, reference and accepted performance are of the class before",
     "data.id": "the same events would get other ids and be stored twice",
+    "data.private": "stored rows hold the values as they were read, and Git what was made of them",
     "data.timezone": "windows would begin at other moments, and stored times would not fit",
     "windows.every": "the windows of the record would be cut otherwise, and rows stored twice",
 }  # settings that history is read with -> why they cannot change under it
@@ -30,6 +31,7 @@ def settings_of(
     kinds = ("numeric", "categorical", "text")
     read = params.model_dump(include={"data": True, "windows": {"every"}})
     found = {key: read[key.split(".")[0]][key.split(".")[1]] for key in MEANING}
+    found["data.private"] = ", ".join(sorted(found["data.private"])) or "none"
     features = {name: kind for kind in kinds for name in getattr(params.data, kind)}
     return {**found, "data.features": features}
 

@@ -122,12 +122,14 @@ def check_file(project: Project, file: Path):
     import pandas as pd
 
     from continual_nb.core.ingest import answers, known_columns
+    from continual_nb.core.private import shown_rows
     from continual_nb.core.sources import load
 
     data = project.params().data
     raw = load(str(file.absolute()), project.root)
     without = data.label not in raw
     known_columns(raw.assign(**{data.label: None}) if without else raw, data)
+    raw, _ = shown_rows(raw, data, project.root)
     labels = pd.Series([], dtype="str") if without else answers(raw[data.label], data).dropna()
     return check(
         suite_of(project),

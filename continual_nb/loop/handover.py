@@ -15,6 +15,7 @@ from continual_nb.core.files import (
     canonical_json,
     to_csv,
     write_bytes,
+    write_json,
     write_parquet,
 )
 
@@ -37,6 +38,7 @@ def champion(project: Project):
 def predict_file(project: Project, source: Path, out: Path | None) -> dict:
     "Score a file with the champion; returns what to say."
     from continual_nb.core.prediction_log import Logged
+    from continual_nb.core.private import read_codebook, withheld
     from continual_nb.core.serve import serve
     from continual_nb.core.sources import load
 
@@ -50,7 +52,7 @@ def predict_file(project: Project, source: Path, out: Path | None) -> dict:
             "first",
             code=2,
         )
-    answers = serve(model, raw, data)
+    answers = serve(model, withheld(raw, data, read_codebook(project.root)), data)
     if out is not None:
         if out.suffix == ".parquet":
             write_parquet(out, answers.table)
@@ -118,7 +120,7 @@ EXAMPLE = """"Score a table with the champion: python example.py ROWS.csv"
 import hashlib, json, pathlib, sys
 import pandas as pd, skops.io
 
-here = pathlib.Path(__file__).parent
+here, book = pathlib.Path(__file__).parent, pathlib.Path(__file__).with_name("codebook.json")
 card, content = json.loads((here / "card.json").read_text()), (here / "champion.skops").read_bytes()
 assert hashlib.sha256(content).hexdigest() == card["hash"], "these are not the champion's bytes"
 model = skops.io.loads(content, trusted=card["types"])  # no type beyond these is built, no code is run
@@ -126,6 +128,12 @@ names = card["columns"]
 rows = pd.read_csv(sys.argv[1], dtype=dict.fromkeys(card["words"], "str"))
 rows = rows[list(names)].rename(columns=names)
 words = [names[name] for name in card["words"]]
+for name, known in json.loads(book.read_text()).items() if book.exists() else ():
+    if name in words:  # a private category: the model knows its levels as group 1, group 2, ...
+        groups = {level: f"group {n}" for n, level in enumerate(known, 1)}
+        rows[name] = rows[name].map(lambda level: groups.get(level, "group not met"), "ignore")
+    elif name in rows:  # a private number: from its middle, in its width
+        rows[name] = (pd.to_numeric(rows[name], errors="coerce") - known[0]) / known[1]
 numbers = [name for name in rows if name not in words]
 rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
 rows = rows.astype(dict.fromkeys(words, object))
@@ -144,6 +152,7 @@ def export(project: Project, folder: Path) -> list[str]:
     from continual_nb.core.models import trusted_in
     from continual_nb.core.prediction_log import Logged
     from continual_nb.core.params import source_name
+    from continual_nb.core.private import CODEBOOK, read_codebook
 
     params = project.params()
     model, card, state = champion(project)
@@ -173,4 +182,8 @@ def export(project: Project, folder: Path) -> list[str]:
     write_bytes(folder / "card.json", canonical_json(about))
     write_bytes(folder / "schema.json", canonical_json(schema(params.data, names, state.reference)))
     write_bytes(folder / "example.py", EXAMPLE)
-    return ["champion.skops", "card.json", "schema.json", "example.py"]
+    files = ["champion.skops", "card.json", "schema.json", "example.py"]
+    if not params.data.private:
+        return files
+    write_json(folder / CODEBOOK, read_codebook(project.root))
+    return [*files, CODEBOOK]

@@ -23,6 +23,7 @@ from .edits import settings_of
 from .project import Iteration, Project, promote_as_opened
 from .warm import ASKED_BY
 from ..core.doors import in_project
+from ..core.private import CODEBOOK
 from continual_nb.core.files import (
     ContinualError,
     folder_hashes,
@@ -132,6 +133,8 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
     arrival = snapshot(delivery, data, moment.cadence, store, moment.as_of)
     for name in ("events", "labels", "rejected", "corrections"):
         write_parquet(out / f"{name}.parquet", _one_type(getattr(arrival, name)))
+    if delivery.codebook:
+        write_json(out / CODEBOOK, delivery.codebook)
     write_json(
         out / "arrival.json",
         {
@@ -185,6 +188,7 @@ def ingest(project: Project, out: Path) -> str:
     for name, frame in files.items():
         write_parquet(out / name, frame)
     partition = partition.model_copy(update={"hashes": folder_hashes(out)})
+    _take_along(project.folder("snapshot") / CODEBOOK, out)
     summarise(
         params,
         moment,
@@ -199,6 +203,12 @@ def ingest(project: Project, out: Path) -> str:
     )
 
 # %% ../../nbs/85_loop/11_stages.ipynb #d7f1ad1d
+def _take_along(file: Path, folder: Path) -> None:
+    "Copy a file, where it exists, into a folder."
+    if file.exists():
+        write_bytes(folder / file.name, file.read_bytes())
+
+
 def _suite(project: Project):
     "Read what deliveries must look like."
     from continual_nb.core.expectations import read_suite
@@ -509,6 +519,7 @@ def promote(project: Project, out: Path) -> str:
         shutil.rmtree(left, ignore_errors=True)
     beside = Path(tempfile.mkdtemp(prefix=".out-", dir=state_out.parent))
     write_state(_with_what_was_left_out(project, iteration, after), beside)
+    _take_along(work("ingest") / CODEBOOK, beside)
     _owned()
     publish(beside, state_out)
     return outcome.answer

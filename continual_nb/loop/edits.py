@@ -18,7 +18,7 @@ MEANING = {
     "data.task": "models, labels and losses of the two tasks cannot be compared",
     "data.positive": "probabilities, reference and accepted performance are of the class before",
     "data.id": "the same events would get other ids and be stored twice",
-    "data.private": "stored rows hold the values as they were read, and Git what was made of them",
+    "data.private": "stored rows and Git hold what was made of the values before",
     "data.timezone": "windows would begin at other moments, and stored times would not fit",
     "windows.every": "the windows of the record would be cut otherwise, and rows stored twice",
 }  # settings that history is read with -> why they cannot change under it

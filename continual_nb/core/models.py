@@ -511,7 +511,7 @@ def predict(
         raise ContinualError(
             f"model {model.hash[:12]} needs {', '.join(map(repr, gone))}, which params.yaml no "
             "longer names",
-            "name the column again under data in params.yaml; to go on without it, make a new project",
+            "name the column again under data in params.yaml; without it, make a new project",
         )
     table, classes = features(rows, data)[known], model.classes
     if table.empty:

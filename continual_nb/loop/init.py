@@ -426,7 +426,7 @@ def hide(
             f"--private: {wrong[0]!r} is no feature column of {Path(source.data['source']).name}",
             f"did you mean {near[0]!r}?"
             if near
-            else "times, ids and labels cannot be private: deliver an id that means nothing outside",
+            else "times, ids and labels cannot be private; deliver an id without meaning",
         )
     kinds = {name: kind_of(source.frame[name], source.times)[0] for name in private}
     if "text" in kinds.values():

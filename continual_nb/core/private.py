@@ -22,13 +22,29 @@ _WITHHELD = "withheld"  # stands for a value that is no number
 _UNMET = "group not met"  # stands for a level that no row of the source had
 
 # %% ../../nbs/00_core/22_private.ipynb #cf38c18f
+def _times(raw: pd.DataFrame, data: Data) -> np.ndarray:
+    "Times of rows as numbers; where they cannot be read, rows come as they stand, at the end."
+    times = utc(raw[data.time], data.timezone, data.time_format)
+    return times.fillna(pd.Timestamp.max.tz_localize("UTC").as_unit("us")).to_numpy()
+
+
+def _unit(column: pd.Series) -> list[float]:
+    "Measure a number on its first values: middle and width; empty where nothing is known yet."
+    values = as_number(column)
+    values = values[np.isfinite(values)].iloc[:_FIRST]
+    if values.empty:
+        return []
+    low, middle, high = values.quantile([0.25, 0.5, 0.75])
+    return [float(middle), float(high - low) or float(values.std(ddof=0)) or 1.0]
+
+# %% ../../nbs/00_core/22_private.ipynb #bad5f9eb
 def _codes(
     column: pd.Series,  # a private category
 ) -> pd.Series:
     "Spell a category's levels as the store would."
     return named(spelled(column))
 
-
+# %% ../../nbs/00_core/22_private.ipynb #8141cb04
 def extended(
     codebook: dict[str, Any],  # column -> list of levels, or [middle, width] of a number
     raw: pd.DataFrame,  # rows of the source
@@ -47,23 +63,22 @@ def extended(
             found[name] = [*known, *(level for level in met if level not in set(known))]
     return {name: entry for name, entry in found.items() if entry}
 
-
-def _times(raw: pd.DataFrame, data: Data) -> np.ndarray:
-    "Times of rows as numbers; where they cannot be read, rows come as they stand, at the end."
-    times = utc(raw[data.time], data.timezone, data.time_format)
-    return times.fillna(pd.Timestamp.max.tz_localize("UTC").as_unit("us")).to_numpy()
-
-
-def _unit(column: pd.Series) -> list[float]:
-    "Measure a number on its first values: middle and width; empty where nothing is known yet."
-    values = as_number(column)
-    values = values[np.isfinite(values)].iloc[:_FIRST]
-    if values.empty:
-        return []
-    low, middle, high = values.quantile([0.25, 0.5, 0.75])
-    return [float(middle), float(high - low) or float(values.std(ddof=0)) or 1.0]
-
 # %% ../../nbs/00_core/22_private.ipynb #703b0046
+def _group(column: pd.Series, levels: list[str]) -> pd.Series:
+    "Number the groups."
+    number = {level: f"group {n}" for n, level in enumerate(levels, 1)}
+    shown = _codes(column).map(lambda level: number.get(level, _UNMET), na_action="ignore")
+    return shown.astype("str")
+
+
+def _standard(column: pd.Series, unit: list[float]) -> pd.Series:
+    "Measure a number from its middle, in its width."
+    values, (middle, width) = as_number(column), unit or (0.0, 1.0)
+    unread = values.isna() & column.notna()
+    standard = (values - middle) / width
+    return standard.astype(object).where(~unread, _WITHHELD) if unread.any() else standard
+
+# %% ../../nbs/00_core/22_private.ipynb #8c6c7ee1
 def withheld(
     raw: pd.DataFrame,  # rows with the columns of the source
     data: Data,  # names the private columns
@@ -79,21 +94,6 @@ def withheld(
     shown.attrs = raw.attrs
     return shown
 
-
-def _group(column: pd.Series, levels: list[str]) -> pd.Series:
-    "Number the groups."
-    number = {level: f"group {n}" for n, level in enumerate(levels, 1)}
-    shown = _codes(column).map(lambda level: number.get(level, _UNMET), na_action="ignore")
-    return shown.astype("str")
-
-
-def _standard(column: pd.Series, unit: list[float]) -> pd.Series:
-    "Measure a number from its middle, in its width."
-    values, (middle, width) = as_number(column), unit or (0.0, 1.0)
-    unread = values.isna() & column.notna()
-    standard = (values - middle) / width
-    return standard.astype(object).where(~unread, _WITHHELD) if unread.any() else standard
-
 # %% ../../nbs/00_core/22_private.ipynb #72a143a0
 def read_codebook(
     root: Path,  # the project's folder
@@ -104,7 +104,7 @@ def read_codebook(
     found = [read_json(path) for path in paths if path.exists()]
     return max(found, key=lambda book: sum(map(len, book.values())), default={})
 
-
+# %% ../../nbs/00_core/22_private.ipynb #0c44ed51
 def shown_rows(
     raw: pd.DataFrame,  # rows as read, with the columns of the source
     data: Data,  # names the private columns

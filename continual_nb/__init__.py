@@ -33,4 +33,5 @@ def load_ipython_extension(shell):
     from continual_nb.cli.main import cli
     from continual_nb.interfaces.magic import load_ipython_extension
 
-    load_ipython_extension(shell, cli)
+    doors = [(name, lambda *words, name=name: __getattr__(name)(*words)) for name in ("bench", "desk")]
+    load_ipython_extension(shell, cli, doors)

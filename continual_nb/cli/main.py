@@ -47,6 +47,7 @@ GROUPS = {
         "seal": "Seal the signed iteration as a commit and a tag.",
     },
     "Decide": {
+        "desk": "Label and sign with the mouse, in JupyterLab.",
         "sign": "Approve, reject or defer the decision.",
         "steer": "Override the action that the policy proposes.",
         "rollback": "Propose an earlier champion, with your reason.",
@@ -62,6 +63,7 @@ GROUPS = {
         "recipes": "Compare the recipes on past windows.",
     },
     "Try ideas": {
+        "bench": "Explore and try ideas in JupyterLab.",
         "try": "Try a change of params.yaml; nothing is signed.",
         "trials": "Compare the trials; keep one, or drop it.",
         "backtest": "Replay update policies on this history.",
@@ -1323,6 +1325,37 @@ def trials(
         if replay and d.low is not None
     ]
     return {**found.to_dict(), "said": [*in_lines(found), *windows]}, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #ee923f1b
+def _shows(name: str, about: str):
+    "Make a command that shows a prepared notebook of the project in JupyterLab."
+
+    @click.option("--no-browser", is_flag=True, help="Print the address; open no browser.")
+    @click.argument("words", nargs=-1, metavar="[-- WORDS OF JUPYTER LAB]")
+    @command(changes=False)
+    def shown(
+        project,  # that holds the current folder
+        no_browser,  # whether a person opens the address
+        words,  # for `jupyter lab`
+    ):
+        from continual_nb.interfaces.lab import lab_app, open_lab
+        from continual_nb.interfaces.signing import widget_library
+        from continual_nb.loop.init import prepare_notebook
+
+        lab_app()
+        widget_library()
+        place = prepare_notebook(project.root, name)
+        tell = lambda address: click.echo(f"{place}: {address}\nCtrl+C ends it")
+        open_lab(project.root, place, tell, not no_browser, words)
+        return {"notebook": str(place), "said": ["JupyterLab has ended; the notebook is kept"]}, 0
+
+    shown.__doc__ = about
+    return shown
+
+
+_ABOUT = "Show notebooks/{}.ipynb in JupyterLab, on this machine alone, until Ctrl+C."
+cli.command("bench")(_shows("explore", _ABOUT.format("explore")))
+cli.command("desk")(_shows("label", _ABOUT.format("label")))
 
 # %% ../../nbs/90_cli/01_main.ipynb #4f4a2f13
 @cli.command()

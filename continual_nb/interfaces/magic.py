@@ -68,6 +68,7 @@ def here(text: str) -> str:
 
 
 _commands: list = []  # the command line; handed over by `load_ipython_extension`
+_doors: dict = {}  # word -> function that gives an object; handed over likewise
 
 # %% ../../nbs/88_interfaces/03_magic.ipynb #86196686
 def call(words: list[str]) -> Answer:
@@ -207,6 +208,8 @@ def run(line: str) -> Any:
             return repro(words[1:])
         if words[0] == "stage":
             return staged(words)
+        if words[0] in _doors and not {"-h", "--help"} & set(words):
+            return _doors[words[0]](*words[1:])
         return call(words)
     except ContinualError as error:
         return Answer(tuple(words), error.code, tuple(here(str(error)).splitlines()))
@@ -225,7 +228,9 @@ def staged(words: list[str]) -> Answer:
 def load_ipython_extension(
     shell,  # IPython's
     commands,  # the click group that `%continual` runs
+    doors=(),  # (word, function) of words that give an object of the notebook's own
 ) -> None:
     "Bring `%continual` (called by `%load_ext continual_nb`)."
     _commands[:] = [commands]
+    _doors.update(doors)
     shell.register_magic_function(lambda line: run(line), "line", "continual")

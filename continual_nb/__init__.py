@@ -33,5 +33,5 @@ def load_ipython_extension(shell):
     from continual_nb.cli.main import cli
     from continual_nb.interfaces.magic import load_ipython_extension
 
-    doors = [(name, lambda *words, name=name: __getattr__(name)(*words)) for name in ("bench", "desk")]
-    load_ipython_extension(shell, cli, doors)
+    opened = lambda name: lambda *words: __getattr__(name)(*words)
+    load_ipython_extension(shell, cli, {name: opened(name) for name in ("bench", "desk")})

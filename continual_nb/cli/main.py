@@ -1308,7 +1308,8 @@ def trials(
         action = bench.proposal.action if bench.proposal else "improve"
         if action != "improve":
             lines.append(
-                f"the policy says {action}; to train now: continual steer improve --by NAME --reason WHY"
+                f"the policy says {action}; to train now: "
+                "continual steer improve --by NAME --reason WHY"
             )
         return {"kept": keep, "diff": shown, "said": lines}, 0
     if drop:

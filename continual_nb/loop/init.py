@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FLIGHTS', 'FLIGHT_WORDS', 'EVERY', 'NOTEBOOKS', 'OURS', 'TEMPLATES', 'template', 'prepare_notebook', 'kind_of',
-           'tells_the_window', 'guessed_cadence', 'guessed_task', 'sizes', 'Said', 'told', 'Source', 'read', 'find_id',
-           'find_label', 'find_delay', 'find_answers', 'find_features', 'find_windows', 'guess', 'filled',
+           'tells_the_window', 'guessed_cadence', 'guessed_task', 'sizes', 'Said', 'told', 'Source', 'read', 'hide',
+           'find_id', 'find_label', 'find_delay', 'find_answers', 'find_features', 'find_windows', 'guess', 'filled',
            'check_folder', 'name_in', 'slug', 'placed', 'first_iteration', 'create']
 
 # %% ../../nbs/85_loop/13_init.ipynb #f0291b1f
@@ -14,7 +14,7 @@ import difflib
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -419,6 +419,43 @@ def read(source: str, root: Path, **roles: Any) -> Source:
     )
     return made
 
+# %% ../../nbs/85_loop/13_init.ipynb #b521a6b4
+def hide(
+    source: Source,  # as read
+    private: tuple[str, ...],  # columns
+) -> Source:
+    """Replace the values of private columns, so that no guess shows one; what cannot be private is
+    named."""
+    from continual_nb.core.private import extended, withheld
+
+    roles = {column for role, column in source.data.items() if role != "source"}
+    wrong = [name for name in private if name not in source.frame.columns or name in roles]
+    if wrong:
+        free = [str(name) for name in source.frame.columns if name not in roles]
+        near = difflib.get_close_matches(wrong[0], free, 1, 0.5)
+        raise ContinualError(
+            f"--private: {wrong[0]!r} is no feature column of {Path(source.data['source']).name}",
+            f"did you mean {near[0]!r}?"
+            if near
+            else "times, ids and labels cannot be private; deliver an id without meaning",
+        )
+    kinds = {name: kind_of(source.frame[name], source.times)[0] for name in private}
+    if "text" in kinds.values():
+        text = next(name for name, kind in kinds.items() if kind == "text")
+        raise ContinualError(
+            f"--private: {text!r} holds free text, and a model keeps its words",
+            f"leave it out with --exclude {text}",
+        )
+    numbers = [name for name, kind in kinds.items() if kind == "numeric"]
+    words = [name for name in private if name not in numbers]
+    if not private:
+        return source
+    form = {**source.data, "numeric": numbers, "categorical": words, "private": list(private)}
+    data = parse({"data": form}, "continual init").data
+    source.tell("private", ", ".join(private), "data.private")
+    shown = withheld(source.frame, data, extended({}, source.frame, data))
+    return replace(source, frame=shown)
+
 # %% ../../nbs/85_loop/13_init.ipynb #f5b7aa77
 def find_id(source: Source) -> None:
     "Take a column that is called an id, is never missing and never repeats."
@@ -717,6 +754,7 @@ def guess(
     answered_by: str
     | None = None,  # a function that answers as production does, as module:function@hash
     timezone: str | None = None,
+    private: tuple[str, ...] = (),  # columns whose values are not to be seen
     project: str = "project",
 ) -> tuple[Params, list[Said]]:
     "Fill in a params.yaml for a source; returns it with what was guessed."
@@ -734,6 +772,7 @@ def guess(
         score=score,
         timezone=timezone,
     )
+    found = hide(found, private)
     find_id(found)
     find_label(found, task)
     find_delay(found)
@@ -751,6 +790,7 @@ def guess(
     ][:2]
     found.tell("slices", ", ".join(data["slices"]) or "none", "data.slices")
     costs = _costs(found, rows)
+    data["private"] = [name for name in private if name in data["numeric"] + data["categorical"]]
     found.tell(
         "model",
         "ensemble: the mean of a line and small trees, where the newest rows show nothing better",

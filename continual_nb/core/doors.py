@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FOLDER', 'KEPT', 'DOORS', 'BUILT_IN', 'TIME_LIMIT', 'Door', 'built_in', 'close_to', 'Place', 'place', 'in_project',
-           'extension_files', 'ExtensionFinder', 'open_extensions', 'resolve', 'make', 'OutOfTime', 'limited',
-           'check_door', 'pins', 'offered']
+           'extension_files', 'ExtensionFinder', 'open_extensions', 'names_code', 'resolve', 'make', 'OutOfTime',
+           'limited', 'check_door', 'pins', 'offered']
 
 # %% ../../nbs/00_core/04_doors.ipynb #9477a5dd
 import ast
@@ -79,6 +79,13 @@ DOORS = {
             {"fit": 1, "score": 1},
             "",
             "fit(reference) -> self, score(window) -> Detection: p-value if nothing has changed, effect",
+        ),
+        Door(
+            "source",
+            "data.source",
+            {"read": 1},
+            "read",
+            "read(data) -> frame with the columns that params.yaml names, one row an event",
         ),
         Door(
             "query",
@@ -216,6 +223,14 @@ def open_extensions(
 # %% ../../nbs/00_core/04_doors.ipynb #c246e96b
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")  # package.module:attribute
 _PIP = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "cv2": "opencv-python"}
+
+
+def names_code(
+    text: str,  # of params.yaml
+    root: Path | None = None,  # folder that relative paths start from; None: the project's
+) -> bool:
+    "Whether a text is written as module:attribute, and no file is called so."
+    return bool(_NAME.fullmatch(text)) and not (Path(root or place().root) / text).exists()
 
 
 def resolve(

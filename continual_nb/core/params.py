@@ -127,7 +127,10 @@ class Extensions(Block):
 class Data(Block):
     "What an event is, and where events come from."
 
-    source: str = Field(description="built-in data set, or a file or glob: *.parquet, *.csv")
+    source: str = Field(
+        description="built-in data set, a file or glob: *.parquet, *.csv, or a function of your own "
+        "as extensions.FILE:attribute"
+    )
     time: str = Field(description="column: when the event happened")
     time_format: str | None = Field(
         None,

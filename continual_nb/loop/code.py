@@ -17,7 +17,7 @@ import zipfile
 from importlib import metadata, resources
 from pathlib import Path
 
-from ..core.doors import pins
+from ..core.doors import names_code, pins
 from ..core.files import sha256, write_bytes
 from ..core.params import NamedCode, Params
 from ..core.table import STAGES
@@ -243,6 +243,7 @@ RUN_BY = {
     "trigger": ("decide",),
     "sampler": ("compose",),
     "query": (LABELS,),
+    "source": ("snapshot",),
     "detector": ("monitor",),
 }  # door -> stages that run what stands behind it, or the command that does
 
@@ -259,6 +260,7 @@ def named_code(params: Params) -> dict[str, list[NamedCode]]:  # door -> names, 
             NamedCode(name=s.sampler, args=s.arguments) for steps in recipes for s in steps
         ],
         "query": list(params.labelling.queries),
+        "source": [NamedCode(name=params.data.source)] if names_code(params.data.source) else [],
         "detector": list(params.monitor.detectors),
     }
 

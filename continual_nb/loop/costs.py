@@ -34,7 +34,7 @@ def stream_of(
     from continual_nb.core.windows import Cadence
 
     plain = params.data.model_copy(update={"prediction": None, "score": None, "answered_by": None})
-    frame = delivered(load(params.data.source, root), plain).frame
+    frame = delivered(load(params.data.source, root, data=params.data), plain).frame
     times = frame["event_time"].dropna()
     cadence = Cadence(params.windows.every, params.data.timezone).extended(times)
     usual = cadence.names(times).value_counts().median()

@@ -154,7 +154,7 @@ def read_delivery(data: Data, root: Path):
     from continual_nb.core.private import shown_rows
     from continual_nb.core.sources import load
 
-    raw = load(data.source, root, (data.id,) if data.id else ())
+    raw = load(data.source, root, (data.id,) if data.id else (), data)
     for name, code in raw.attrs.get("codes", {}).items():
         told = f"note: {code} in {name} is read as a value, since its other codes look like it"
         seen = name in data.categorical and name not in data.private

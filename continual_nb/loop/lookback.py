@@ -81,7 +81,6 @@ def backtest(
     from continual_nb.backtest.exact import Memory, fold, moments
     from continual_nb.loop.labels import answers
     from continual_nb.core.ingest import delivered, with_answers
-    from continual_nb.core.private import shown_rows
     from continual_nb.core.sources import load
 
     params = project.params()
@@ -90,8 +89,7 @@ def backtest(
         raise ContinualError(
             "two policy files have the same name", "give every file a name of its own"
         )
-    raw, _ = shown_rows(load(params.data.source, project.root), params.data, project.root)
-    delivery = delivered(raw, params.data)
+    delivery = delivered(load(params.data.source, project.root, data=params.data), params.data)
     looks = moments(params, delivery, until)
     given = answers(project, params.data, looks[-1].cadence)
     matrix = build(

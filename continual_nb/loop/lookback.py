@@ -81,6 +81,7 @@ def backtest(
     from continual_nb.backtest.exact import Memory, fold, moments
     from continual_nb.loop.labels import answers
     from continual_nb.core.ingest import delivered, with_answers
+    from continual_nb.core.private import shown_rows
     from continual_nb.core.sources import load
 
     params = project.params()
@@ -89,7 +90,10 @@ def backtest(
         raise ContinualError(
             "two policy files have the same name", "give every file a name of its own"
         )
-    delivery = delivered(load(params.data.source, project.root, data=params.data), params.data)
+    raw, _ = shown_rows(
+        load(params.data.source, project.root, data=params.data), params.data, project.root
+    )
+    delivery = delivered(raw, params.data)
     looks = moments(params, delivery, until)
     given = answers(project, params.data, looks[-1].cadence)
     matrix = build(

@@ -207,3 +207,17 @@ def test_what_a_later_training_gains_is_measured_on_rows_that_neither_has_seen(t
             newest = pd.Timestamp(before.state.card.always_card["trained_until"])
             older = pd.Timestamp(before.state.card.earlier_card["trained_until"])
             assert older < newest < pd.Timestamp(turn.composition.always.last)
+
+
+def test_windows_that_differ_beyond_chance_lie_apart():
+    draw = np.random.default_rng(8)
+    same = [
+        WindowGain(window=f"{k}", recipe="r", against="a", rows=400, gain=g, se=0.02, constant=1.0)
+        for k, g in enumerate(draw.normal(0.05, 0.02, 40))
+    ]
+    apart = [
+        part.model_copy(update={"gain": part.gain + s})
+        for part, s in zip(same, draw.normal(0, 0.1, 40))
+    ]
+    assert added_up(same).between < 0.02 and 0.07 < added_up(apart).between < 0.14
+    assert added_up(same[:1]).between == 0

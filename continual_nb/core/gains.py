@@ -119,6 +119,18 @@ class Gains(Result):
         return float(log_evidence(self.gain - self.least, se, self.constant)) >= self.asked
 
     @property
+    def between(self) -> float:
+        """How far the gains of windows lie apart beyond chance: a standard deviation (DerSimonian
+        and Laird 1986); 0 where there is one window."""
+        if len(self.by_window) < 2:
+            return 0.0
+        gain, weight = np.array([(g, 1 / max(se, 1e-12) ** 2) for _, _, g, se in self.by_window]).T
+        mean = (weight * gain).sum() / weight.sum()
+        excess = (weight * (gain - mean) ** 2).sum() - (len(gain) - 1)
+        scale = weight.sum() - (weight**2).sum() / weight.sum()
+        return math.sqrt(max(excess / scale, 0.0))
+
+    @property
     def odds(self) -> str:
         "Spell the evidence."
         return (

@@ -6,6 +6,7 @@
 __all__ = ['Tested', 'evaluate', 'loaded', 'always_recipe', 'run_evaluation']
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #3bf17277
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -93,11 +94,19 @@ def _beside(
     worth: dict[str, float],
     gains: dict[str, Comparison],
 ) -> list[str]:
-    """Keep beside a recipe that was tested in many windows only what is proven to be better on the
-    newest: another draw of its own rows is measured there, and says how good it is."""
+    """Keep beside a recipe that was tested in many windows only what is proven to be better: another
+    draw of its own rows is measured on the newest window, and says how good it is there; that
+    window is one of many, which differ."""
     alike = [worth[key] for key in recipes if recipes[key] in tested.alike]
-    best = max([worth[tested.hash], *alike])
-    beats = lambda key: key in gains and (gains[key].overall.low or 0.0) > best
+    best, apart = max([worth[tested.hash], *alike]), tested.gains.between
+
+    def beats(key: str) -> bool:
+        found = gains[key].overall if key in gains else None
+        if found is None or not found.se:
+            return False
+        wide = (found.gain - found.low) / found.se
+        return found.gain - wide * math.hypot(found.se, apart) > best
+
     return [key for key in able if key == tested.hash or beats(key)]
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #767e90ff

@@ -128,7 +128,7 @@ def refit(
     first, last = every["event_time"].min(), every["event_time"].max()
     names = every.sort_values("event_time", kind="stable")["window"].astype(str).unique()
     made = Refit(
-        used=apart <= floor or _proven(gain),
+        used=apart <= floor or bool(gain.mean() > 0),
         hash=model.hash,
         rows=len(every),
         trained_from=first.isoformat(),
@@ -185,9 +185,3 @@ def _check(
     made = _fitted(data, train, rows, learned)
     error = lambda said: losses(data, held["label"], said)
     return away(made), floor, error(before) - error(predict(made, held, data))
-
-# %% ../../nbs/40_training/03_refit.ipynb #b9d9e236
-def _proven(gain: np.ndarray) -> bool:  # (n,) loss saved on each event
-    "Tell whether a saving is proven: one-sided, at five percent."
-    error = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else float("inf")
-    return bool(gain.mean() > 1.645 * error)

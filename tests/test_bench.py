@@ -192,3 +192,30 @@ def test_a_sealed_iteration_opens_by_its_name(sealed):
     assert found.champion is None and len(found.window) == 300
     with pytest.raises(ContinualError, match="did you mean '001-2024-01'"):
         Bench(Project(sealed.path(".")), "001-2024-02")
+
+
+def test_trials_at_the_same_time_give_what_they_give_one_after_another(copy, turned):
+    ideas = {
+        "linear": {"train": {"models": "linear"}},
+        "wide": {"train": {"leaves": 31}},
+        "broken": {
+            "compose": {"recipes": {"none": [{"last_windows": {"windows": 1}}]}, "min_rows": 10**6}
+        },
+    }
+    side, row = (Bench(Project(copy(turned, name).path("."))) for name in ("side", "row"))
+    together = side.try_many(ideas, jobs=2)
+    for name, changes in ideas.items():
+        row.try_it(name, **changes)
+    assert together.to_dict() == row.trials.to_dict() and together.tried == 3
+    assert list(side.tried) == list(ideas)
+    for name, trial in row.tried.items():
+        assert (side.tried[name].challengers, side.tried[name].failed) == (
+            trial.challengers,
+            trial.failed,
+        )
+    assert side.tried["broken"].failed and side.tried["wide"].challengers
+    files = lambda bench: {p.name: p.read_bytes() for p in bench.cache.folder.glob("*")}
+    assert files(side) == files(row)
+    with pytest.raises(ContinualError, match="did you mean 'leaves'"):
+        side.try_many({"good": {"train": {"leaves": 3}}, "bad": {"train": {"leafs": 3}}})
+    assert "good" not in side.tried, "nothing is tried unless all of it can be"

@@ -194,3 +194,19 @@ def test_a_function_that_does_not_fit_is_named_when_it_is_tried_and_one_that_fai
     assert "half:rush raised AttributeError" in str(half.section())
     bench.drop("bad")
     assert list(bench.tried) == ["half"]
+
+
+def test_functions_of_cells_are_tried_at_the_same_time_and_one_that_fails_stops_no_other(
+    copy, turned, cells
+):
+    bench = Bench(Project(copy(turned).path(".")))
+    failing = {"name": cells["Steep"], "args": {"max_iter": "many"}}
+    found = bench.try_many(
+        {
+            "half": {"compose": {"recipes": {"half": ["all", cells["newest"]]}}},
+            "bad": {"train": {"models": [failing]}},
+        },
+        jobs=2,
+    )
+    assert list(bench.tried["half"].challengers) == ["half"] and found.tried == 2
+    assert "max_iter" in bench.tried["bad"].failed

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WINDOWS', 'KEPT_BYTES', 'Tried', 'Trial', 'Opened', 'read_iteration', 'Frames', 'StageView', 'losses_by_group',
-           'held_out', 'limit_size', 'Cache', 'Trying', 'Bench', 'bench', 'in_lines']
+           'held_out', 'limit_size', 'Cache', 'Trying', 'fill_cache', 'Bench', 'bench', 'in_lines']
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #262afe49
 import difflib
@@ -542,6 +542,34 @@ class Trying(StageView):
             made[tried.name] = self._trial(tried)
         return made
 
+# %% ../../nbs/88_interfaces/06_bench.ipynb #f019e7ea
+def _compute(place: tuple[Path, str, int], tried: Tried | None) -> None:
+    "Compute, in a process of its own, what comparing a trial needs; None: params.yaml as it is."
+    root, iteration, windows = place
+    view = Trying(Project(root), iteration, windows)
+    try:
+        trial = view._trial(tried) if tried else None
+        params = trial.params if trial else view.opened.params
+        view.cache.past(params, windows, view.root_of(tried) if tried else None)
+    except ContinualError:
+        pass  # the comparison meets it again, and names it
+
+
+def fill_cache(
+    view: Trying,  # on which the trials lie
+    trials: Iterable[Tried],
+    jobs: int,  # at a time
+) -> None:
+    "Compute what comparing trials with params.yaml needs, several at a time."
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    place = (view.project.root, view.opened.iteration.name, view.windows)
+    calls = [delayed(_compute)(place, tried) for tried in (None, *trials)]
+    done = Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+    for _ in tqdm(done, desc="trials", total=len(calls), leave=False):
+        pass
+
 # %% ../../nbs/88_interfaces/06_bench.ipynb #0948fc5e
 class Bench(Trying):
     "One iteration, to look at (see `StageView`) and to try ideas on (see `Trying`)."
@@ -550,6 +578,23 @@ class Bench(Trying):
     def trials(self) -> Trials:
         "All trials of this iteration and params.yaml as it is, ranked on earlier windows."
         return self.compare(self.windows)
+
+    def try_many(
+        self,
+        trials: Mapping[str, Mapping[str, Any]],  # name -> changes, as `try_it` takes them
+        jobs: int | None = None,  # trials at a time; None: backtest.workers of params.yaml
+    ) -> Trials:
+        """Try several changes at a time, and compare all trials of this iteration.
+
+        The answers are those of `try_it`, one after another. A trial that fails stands in `failed`
+        of the answer, and the others go on. Raises ContinualError, before anything is tried, for
+        changes that params.yaml would refuse.
+        """
+        written = {name: self._written(name, changes) for name, changes in trials.items()}
+        for name, tried in written.items():
+            write_bytes(self._place(name), tried.to_file())
+        fill_cache(self, list(written.values()), jobs or self.opened.params.backtest.workers)
+        return self.trials
 
     def replay(self, name: str, windows: int = 12) -> Trials:
         "One trial against params.yaml on more of the past; `by_window` shows each window."

@@ -557,7 +557,7 @@ def _compute(place: tuple[Path, str, int], tried: Tried | None) -> None:
 
 def fill_cache(
     view: Trying,  # on which the trials lie
-    trials: Iterable[Tried],
+    trials: Iterable[Tried],  # as they are remembered
     jobs: int,  # at a time
 ) -> None:
     "Compute what comparing trials with params.yaml needs, several at a time."

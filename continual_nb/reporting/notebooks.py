@@ -105,7 +105,7 @@ TITLE = re.compile(r"^#\s+(.+)$", re.M)
 
 
 def title_of(
-    notebook: dict[str, Any],
+    notebook: dict[str, Any],  # executed or not
     name: str,  # of its file, without the ending
 ) -> str:
     "Name a notebook by its first heading, or by its file."
@@ -138,7 +138,7 @@ def _sections(notebook: dict[str, Any], title: str) -> list[dict[str, Any]]:
 # %% ../../nbs/80_reporting/05_notebooks.ipynb #1231c86a
 def as_page(
     notebook: dict[str, Any],  # executed and stripped
-    title: str,
+    title: str,  # of the page
     notes: tuple[str, ...] = (),  # sentences below the title
     name: str = "",  # of its file, without the ending; "": none is kept
 ) -> str:

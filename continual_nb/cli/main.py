@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['THREADS', 'GROUPS', 'ANSWERS', 'Commands', 'fail', 'terminal', 'wrapped_line', 'cli', 'command', 'answering', 'init',
            'run', 'open_', 'steer', 'rollback', 'sign', 'feedback', 'seal', 'next_', 'expect', 'expect_list',
-           'expect_accept', 'expect_check', 'labels', 'why', 'diff', 'forget', 'compare_recipes', 'predict', 'export',
-           'status', 'verify', 'refresh', 'doors', 'schema', 'backtest', 'costs', 'ledger', 'compare', 'certificate',
-           'verdict', 'try_', 'trials', 'stage', 'main', 'notify', 'turn_', 'schedule']
+           'expect_accept', 'expect_check', 'labels', 'labels_export', 'labels_import', 'labels_status', 'why', 'diff',
+           'forget', 'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'doors', 'schema',
+           'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials', 'stage', 'main',
+           'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/01_main.ipynb #823a7768
 import json
@@ -164,6 +165,8 @@ def command(changes: bool = True):
         def wrapped(context, as_json, **options):
             from continual_nb.core.files import ContinualError
 
+            if context.invoked_subcommand is not None:  # which does the work
+                return
             try:
                 answer, code = _guarded(function, changes, options)
             except ContinualError as error:
@@ -719,7 +722,7 @@ def expect_check(project, file):
     ) else 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #c3d4e5f6
-@cli.command()
+@cli.group(invoke_without_command=True)
 @click.option(
     "--ask", "k", type=click.IntRange(1), metavar="N", help="Draw N more events to label."
 )
@@ -749,7 +752,7 @@ def labels(
 
     Fill in the column `label`, and perhaps `by` and `note`; the next `continual open` reads the
     labels. Leave `label` empty where the outcome is unknown. Labels that are there already are
-    kept.
+    kept. Events of which two people say different things come first, for a third one to decide.
     """
     from continual_nb.loop.asking import ask_for, label_status, record_facts, review
     from continual_nb.loop.queue import ask, classes
@@ -783,6 +786,82 @@ def labels(
         if len(asked)
         else ["nothing is asked: every event has its label, or is too young"],
     }, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #b04350f1
+@labels.command("export")
+@click.option(
+    "--to", "form", type=click.Choice(["csv", "label-studio"]), default="csv", help="Default: csv."
+)
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="label-studio: where the tasks go; the labelling interface lies beside them as .xml.",
+)
+@command()
+def labels_export(
+    project,  # whose label queue
+    form,  # csv or label-studio
+    out,  # file of tasks; None: beside the queue
+):
+    "Write the open questions: a CSV for a spreadsheet, or tasks for Label Studio."
+    from continual_nb.loop.asking import record_facts
+    from continual_nb.loop.label_studio import export_tasks
+    from continual_nb.loop.labels import FOLDER
+    from continual_nb.loop.queue import ask
+
+    record_facts(project)
+    if form == "csv":
+        path, asked = ask(project)
+        place = path.relative_to(project.root).as_posix()
+        said = [f"{len(asked)} events are asked about: {place}"]
+        return {"file": place, "events": len(asked), "said": said}, 0
+    out = out or project.path(FOLDER) / f"{project.iteration().name}.json"
+    tasks = export_tasks(project, out)
+    said = [
+        f"{tasks} tasks for Label Studio: {out}",
+        f"its interface, for Settings, Labeling Interface: {out.with_suffix('.xml')}",
+        "next: label there, export as JSON, then `continual labels import FILE`",
+    ]
+    return {"file": str(out), "events": tasks, "said": said}, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #15aa2694
+@labels.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@command()
+def labels_import(
+    project,  # whose labels
+    file,  # that Label Studio exported as JSON
+):
+    """Take annotations that Label Studio exported as JSON.
+
+    Bad lines are named, and the others are kept (exit code 2). A second import of the same file
+    changes nothing.
+    """
+    from continual_nb.loop.asking import label_status, record_facts
+    from continual_nb.loop.label_studio import import_annotations
+
+    record_facts(project)
+    new, bad = import_annotations(project, file)
+    waiting = label_status(project).conflicts
+    said = [f"{new} new answers; {len(bad)} could not be taken", *(f"  {line}" for line in bad)]
+    if waiting:
+        said.append(f"{len(waiting)} events wait for a third person: `continual labels export`")
+    said.append("next: the next `continual open` takes what is settled")
+    return {"new": new, "bad": bad, "conflicts": list(waiting), "said": said}, 2 if bad else 0
+
+
+@labels.command("status")
+@command()
+def labels_status(
+    project,  # whose labels
+):
+    "Say who said what, how far people agree, and what waits for a third person."
+    from continual_nb.loop.asking import label_status, record_facts
+
+    record_facts(project)
+    status = label_status(project)
+    return {**status.to_dict(), "said": status.lines()}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #0629a13b
 @cli.command()

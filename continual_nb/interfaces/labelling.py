@@ -107,6 +107,8 @@ WHY = {
     "in this window is in doubt, and labels of such events tell.",
     "outlier": "It is unlike the data on which the champion was accepted, and its label should "
     "have come and did not.",
+    "labellers disagree": "Two people have given it different labels. Yours decides; what they said "
+    "is not shown.",
     "model unsure": "It was drawn among the events whose label should have come and did not, more "
     "often where the model is unsure.",
     "models disagree": "It was drawn among the events whose label should have come and did not, "

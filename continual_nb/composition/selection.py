@@ -56,7 +56,7 @@ def _answer(events: pd.DataFrame, probability: np.ndarray, reason) -> pd.DataFra
     ids = events["event_id"].to_numpy(dtype=object)
     return pd.DataFrame({"event_id": ids, "probability": probability, "reason": reason})
 
-
+# %% ../../nbs/30_composition/07_selection.ipynb #e7b41757
 def _champion(context: QueryContext) -> Model:
     "The model in production; without one, nothing is known to be doubtful."
     if context.champion is None:
@@ -66,7 +66,7 @@ def _champion(context: QueryContext) -> Model:
         )
     return context.champion
 
-
+# %% ../../nbs/30_composition/07_selection.ipynb #cf62d090
 def _probabilities(context: QueryContext, events: pd.DataFrame, query: str) -> np.ndarray:
     "What the champion gives the classes."
     if context.data.task == "regression":
@@ -183,7 +183,7 @@ def _resampled(context: QueryContext, members: int) -> list[Model]:
         made.append(context.fit(rows.iloc[drawn].reset_index(drop=True)))
     return made
 
-
+# %% ../../nbs/30_composition/07_selection.ipynb #3cd61a6a
 @built_in("query", "committee")
 def committee(
     events: pd.DataFrame,  # without a label
@@ -322,7 +322,7 @@ def _asked_twice(named: NamedCode, events: pd.DataFrame, context, k: int) -> pd.
         )
     return first
 
-
+# %% ../../nbs/30_composition/07_selection.ipynb #66902cc0
 def ask_query(
     named: NamedCode,  # of params.yaml: labelling.queries
     events: pd.DataFrame,  # that have no label, with features

@@ -119,7 +119,7 @@ def built_in(
 
     return join
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #7948c853
 def close_to(
     name: str,  # what was written
     known: list[str],  # what is there
@@ -141,12 +141,12 @@ class Place:
 TIME_LIMIT = 600.0  # seconds, where nothing is said
 _place: ContextVar[Place | None] = ContextVar("place", default=None)
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #20d45271
 def place() -> Place:
     "Return the project that holds now: the current folder where nothing else was said."
     return _place.get() or Place(Path.cwd(), TIME_LIMIT)
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #b4aaacec
 @contextlib.contextmanager
 def in_project(
     root: Path | None = None,  # the project's folder; None: as it is
@@ -232,7 +232,7 @@ def names_code(
     "Whether a text is written as module:attribute, and no file is called so."
     return bool(_NAME.fullmatch(text)) and not (Path(root or place().root) / text).exists()
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #89b034cd
 def resolve(
     kind: str,  # a key of DOORS
     name: str,  # a short name, package.module:attribute, or extensions.FILE:attribute
@@ -287,11 +287,11 @@ def _module(door: Door, name: str, root: Path) -> Any:
             f"mend {_file(name)}" if finder else f"`python -c 'import {name}'` shows all of it",
         ) from error
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #16db28e5
 def _file(module: str) -> str:
     return module.replace(".", "/") + ".py"
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #6bf3af8b
 def _spelled(error: BaseException) -> str:
     "Name an exception, and the line of the project's own code that raised it."
     import traceback
@@ -370,7 +370,7 @@ class _Plain:
         "Say what the function looks at."
         return self.about.rstrip(".")
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #72240c1a
 def _called(door: Door, name: str, found: Any, args: dict[str, Any]) -> Any:
     "Call a class or function with the arguments of params.yaml."
     _takes(door, name, found, 0, args)
@@ -404,7 +404,7 @@ def _takes(door: Door, name: str, function: Callable, count: int, args: dict[str
 class OutOfTime(ContinualError):
     "A call that did not come back; no part may turn this into an answer."
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #ebf4b1d3
 def limited(
     name: str,  # as params.yaml names it
     function: Callable[[], Any],  # what to call; its result must be picklable
@@ -467,7 +467,7 @@ def _answer(writes: int, function: Callable[[], Any]) -> None:
         file.write(content)
     os._exit(0)
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #c252bd63
 def _received(reads: int, seconds: float) -> bytes | None:
     "Read all that the child sends; None after so many seconds."
     import select
@@ -483,7 +483,7 @@ def _received(reads: int, seconds: float) -> bytes | None:
             return bytes(content)
         content += part
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #2abe8d5c
 def _failure(name: str, answer: str, value: Any) -> ContinualError:
     "Say how a call failed."
     if answer == "refused":
@@ -522,7 +522,7 @@ def _siblings(
                 ahead |= {_file(name) for name in _named_by(node, base)} & files.keys() - seen
     return seen
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #fa1c1d0c
 def _named_by(node: ast.AST, base: list[str]) -> set[str]:
     "Modules that an import statement may mean."
     if isinstance(node, ast.Import):
@@ -549,7 +549,7 @@ def pins(
     found |= {_file(module): "absent" for module in own if _file(module) not in files}
     return dict(sorted({**found, **{top: _version_of(top) for top in tops}}.items()))
 
-
+# %% ../../nbs/00_core/04_doors.ipynb #932a4f22
 def _packages(files: dict[str, bytes]) -> set[str]:
     "Installed packages that files import, without Python's own and this one."
     found = set()

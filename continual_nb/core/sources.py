@@ -140,7 +140,7 @@ def read_by(
 
     return limited(source, answer)
 
-
+# %% ../../nbs/00_core/06_sources.ipynb #38349e1d
 def _checked(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     "Name what is no frame of events."
     if not isinstance(frame, pd.DataFrame):
@@ -204,13 +204,13 @@ def separator(heading: str) -> str:
     best = max(counts, key=counts.get)
     return best if counts[best] else ","
 
-
+# %% ../../nbs/00_core/06_sources.ipynb #b52aa1cf
 @built_in("source", "parquet")
 def _read_parquet(path: Path) -> pd.DataFrame:
     "Read a Parquet file."
     return read_parquet(path)
 
-
+# %% ../../nbs/00_core/06_sources.ipynb #ec88bad3
 def read_one(
     path: Path,  # the file
     text: tuple[str, ...] = (),  # columns of a CSV file that are read as they are written
@@ -285,7 +285,7 @@ def _looks_like(word: str, others: pd.Series) -> bool:
     alike = others.str.fullmatch(case) & (others.str.len() == len(word))
     return len(others) >= 3 and bool(alike.mean() >= 0.8)
 
-
+# %% ../../nbs/00_core/06_sources.ipynb #4829778b
 def _with_codes(path: Path, frame: pd.DataFrame, mark: str, text: tuple[str, ...]) -> pd.DataFrame:
     "Read words that stand for missing values as values where other codes look like them."
     codes: dict[str, str] = {}

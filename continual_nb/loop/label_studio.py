@@ -41,7 +41,7 @@ def tasks_of(
         for row in shown.to_dict("records")
     ]
 
-
+# %% ../../nbs/85_loop/22_label_studio.ipynb #85c5b3ea
 def interface_of(
     known: tuple[str, ...],  # classes; none: a number is asked for
     columns: list[str],  # that are shown
@@ -71,7 +71,7 @@ class Annotation:
     at: str  # ISO, UTC
     seconds: float | None  # spent on it
 
-
+# %% ../../nbs/85_loop/22_label_studio.ipynb #6136681a
 def _person(annotation: dict) -> str:
     "Who made an annotation: mail address, name or number."
     who = annotation.get("completed_by")
@@ -80,7 +80,7 @@ def _person(annotation: dict) -> str:
         return str(who.get("email") or who.get("username") or name or who.get("id") or "")
     return "" if who is None else f"labeller {who}"
 
-
+# %% ../../nbs/85_loop/22_label_studio.ipynb #c7873962
 def _value(annotation: dict) -> str:
     "The label of an annotation. Raises ValueError where there is none, or more than one."
     found = []
@@ -113,7 +113,7 @@ def _annotation(task: Any, one: Any, known: tuple[str, ...], events: set[str]) -
     spent = round(float(seconds), 1) if np.isfinite(seconds) else None
     return Annotation(event, label, by, at.isoformat(timespec="seconds"), spent)
 
-
+# %% ../../nbs/85_loop/22_label_studio.ipynb #b13635f5
 def read_annotations(
     text: str,  # of a file that Label Studio exported as JSON
     known: tuple[str, ...],  # classes; none: labels are numbers
@@ -192,7 +192,7 @@ def import_annotations(
     ask(project)  # what waits for a third person comes first from now on
     return len(listed) - before, bad
 
-
+# %% ../../nbs/85_loop/22_label_studio.ipynb #f6b2d667
 def _fill_queue(project: Project, path: Path, events: set[str]) -> None:
     "Write into the queue what people have settled about these events; open conflicts stay empty."
     if not path.exists():

@@ -105,7 +105,7 @@ def parts_of(
     code, names = pd.factorize(reference["window"])
     return code if len(names) > 1 else (np.arange(len(reference)) * 2) // max(len(reference), 1)
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/13_own.ipynb #3fc1204f
 def _score(named: NamedCode, reference: pd.DataFrame, window: pd.DataFrame, features) -> Detection:
     "Let a detector learn some rows and score others, in a process of its own."
 
@@ -164,7 +164,7 @@ def own_detectors(
     "Return the detectors that are not built in."
     return tuple(named for named in monitor.detectors if ":" in named.name)
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/13_own.ipynb #f1300a09
 def check_detectors(
     monitor: Monitor,  # detectors
 ) -> None:
@@ -172,7 +172,7 @@ def check_detectors(
     for named in own_detectors(monitor):
         check_door("detector", named.name, named.args)
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/13_own.ipynb #c6d45ec3
 def ask_detectors(
     data: Data,  # names the columns
     monitor: Monitor,  # detectors, min_rows
@@ -209,7 +209,7 @@ def ruled(
         for d in own
     )
 
-
+# %% ../../../nbs/10_monitoring/20_detectors/13_own.ipynb #563372ab
 def findings_of(
     own: tuple[Detected, ...],  # as they were asked
 ) -> tuple[Finding, ...]:

@@ -1,6 +1,7 @@
 "Evaluation: paired gains, gates that keep their error rates, and an answer for every state."
 
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ def card(recipe, rows, model, data=DATA):
     )
 
 
-def judged(rows, champion, sets, ghosts=(), data=DATA, skip=None, settings=None, drop=()):
+def judged(rows, champion, sets, ghosts=(), data=DATA, skip=None, settings=None, drop=(), **more):
     models = {recipe: learned(part, data) for recipe, part in sets.items()}
     cards = tuple(
         card(recipe, sets[recipe], model, data)
@@ -101,6 +102,7 @@ def judged(rows, champion, sets, ghosts=(), data=DATA, skip=None, settings=None,
         training=training,
         challengers={model.hash: model for model in models.values()},
         skip=skip,
+        **more,
     )
 
 
@@ -358,6 +360,19 @@ def test_one_class_is_not_enough(scene):
     found = judged(rows, scene["champion"], {"refit_recent": scene["february"]})
     assert found.candidate is None
     assert next(iter(found.gates.values()))[1].verdict == "not enough data"
+
+
+def test_a_correction_goes_in_unless_a_new_training_is_proven_better(scene):
+    "What is corrected here learned from little of February, so it is better than the champion, and behind a whole training."
+    few = {"recalibrate": scene["february"].head(250)}
+    judge = partial(judged, scene["held"], scene["champion"], few)
+    judge = partial(judge, settings=Evaluate(slice_tolerance=0.5))
+    free = judge()
+    assert free.candidate is not None and free.recipe == "recalibrate"
+    behind = judge(yardsticks={"always": learned(scene["february"])})
+    assert behind.candidate is None and "A new training is better" in behind.reason
+    same = judge(yardsticks={"always": scene["champion"]})
+    assert same.candidate == free.candidate
 
 
 def test_champion_and_former_ones_are_scored_when_there_is_nothing_to_decide(scene):

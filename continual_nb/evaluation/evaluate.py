@@ -39,6 +39,7 @@ from continual_nb.evaluation.gates import (
     check_gates,
     passes,
     run_gates,
+    spell,
     spell_gain,
 )
 from .result import FORMER, Evaluation
@@ -220,6 +221,9 @@ def evaluate(
         )
         for card in cards
     }
+    beside = _measured(data, rows, said, champion, yardsticks, evaluate.confidence)
+    for card in cards:
+        gates[card.hash] += _outdone(card, gains.get(card.hash), beside)
     if cards:
         worth = {
             key: gains[key].overall.gain if champion else -metrics[key].loss for key in recipes
@@ -237,7 +241,7 @@ def evaluate(
         recipes=recipes,
         profiles=_profiles(data, monitor, rows, said, [*recipes, *(crowned if profiled else ())]),
         unchecked=tuple(unchecked),
-        yardsticks=_measured(data, rows, said, champion, yardsticks, evaluate.confidence),
+        yardsticks=beside,
     )
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #623711d5
@@ -294,6 +298,24 @@ def _measured(
         overall = difference("all", own - theirs, day, confidence)
         made.append(Comparison(against=champion.hash, challenger=key, recipe=name, overall=overall))
     return tuple(made)
+
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #cb63ffa8
+def _outdone(
+    card: Card, found: Comparison | None, yardsticks: tuple[Comparison, ...]
+) -> tuple[GateResult, ...]:
+    """Hold a correction of answers against the yardstick `always`: cheaper as it is, it does not go
+    in where a training on all of history is proven to save more on the same events."""
+    always = next((part.overall for part in yardsticks if part.recipe == ALWAYS), None)
+    if card.recipe != RECALIBRATE or found is None or always is None or always.low is None:
+        return ()
+    saved = found.overall.gain or 0.0
+    said = f"training on all of history saves {spell_gain(always)}, the correction {spell(saved)}"
+    worse = always.low > saved
+    reason = (
+        f"A new training is better: {said}." if worse else f"No new training is better: {said}."
+    )
+    verdict = "fail" if worse else "pass"
+    return (GateResult(name="better than a new training", verdict=verdict, reason=reason),)
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #b86df37e
 def _span(rows: pd.DataFrame) -> dict:

@@ -105,6 +105,8 @@ def test_an_iteration_reads_it_once_and_keeps_what_a_file_would_have_given(seale
     feed.write_text(FEED)
     loop.set(source='"extensions.feed:read"')
     loop.continual("open")
+    listed = loop.continual("doors").out
+    assert all(f"  {name} " in listed for name in ("parquet", "csv", "nycflights13"))
     reads = loop.path("reads.txt")
     assert reads.read_text() == "read\n"
     for name in ("events", "labels", "corrections"):

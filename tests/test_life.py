@@ -60,3 +60,55 @@ def test_an_expectation_about_a_column_that_is_read_no_more(turned, copy):
     loop.set(numeric="[amount]")
     said = loop.continual("stage", "ingest", code=1).err
     assert "expectations.yaml: age-not-null" in said and "delete this expectation" in said
+
+
+LATER = [
+    ({"label_time": "null"}, "data.label_time was changed from known to null"),
+    ({"label_delay": "2d"}, "data.label_delay was changed from null to 2d"),
+    (
+        {"time_format": '"%Y-%m-%d %H:%M:%S"'},
+        "data.time_format was changed from null to %Y-%m-%d %H:%M:%S",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changed", "told"), LATER, ids=[told for _, told in LATER])
+def test_what_only_later_rows_are_read_with_needs_the_snapshot_anew_and_is_told(
+    opened, copy, changed, told
+):
+    loop = copy(opened)
+    loop.set(**changed)
+    for words, code in ((("status",), 2), (("stage", "snapshot"), 1)):
+        said = loop.continual(*words, code=code).all
+        assert f"{told}" in said and "the snapshot of this iteration was read before" in said
+        assert "`continual open --again`" in said
+    said = loop.continual("open", "--again").err
+    assert f"note: {told}, and the sealed windows were read before: " in said
+    loop.continual("stage", "snapshot")
+    said = loop.continual("status", code=2).out
+    assert told in said and "nothing to do if that is meant" in said and "next: dvc repro" in said
+
+
+def test_a_new_column_is_told_once_and_used_while_the_champion_goes_on(sealed, copy):
+    loop = copy(sealed)
+    champion = loop.champion_of("iter/001-2024-01")
+    loop.deliver(events().assign(humidity=lambda rows: rows["amount"] * 2))
+    told = "humidity is new in the source, and nothing uses it: name it under data.numeric"
+    assert told in loop.continual("open").err
+    loop.set(numeric="[amount, age, humidity]")
+    assert told not in loop.continual("open", "--again").all
+    loop.dvc("repro")
+    assert loop.json("data/work/monitor/monitoring.json")["performance"]["rows"] > 0
+    scores = loop.json("data/work/evaluate/evaluation.json")["scores"]
+    assert champion in {score["model"] for score in scores}
+    cards = loop.json("data/work/train/training.json")["challengers"]
+    assert all(card["lacks"] == {"humidity": ["2024-01"]} for card in cards) and cards
+    page = loop.path("data/work/report/report.html").read_text()
+    assert "No training event of 2024-01 has a value of humidity" in page
+    loop.set(update="200")
+    said = loop.continual("run", "--until", "2024-03").all
+    assert "(edited: " in said and "decide.costs.update" in said and "data.numeric" in said
+    assert told not in said
+    lines = [line for line in said.splitlines() if line.startswith("003-")]
+    assert len(lines) == 1 and "edited" not in lines[0]
+    assert loop.json("data/arrival/columns.json")["new"] == {}

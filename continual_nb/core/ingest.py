@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['UNITS', 'STAMPS', 'SINGLE_DIGITS', 'FAR', 'REWORDED', 'GROWTH', 'utc', 'time_format', 'spelled', 'doubles',
-           'one_name', 'named', 'as_number', 'event_ids', 'known_columns', 'Arrival', 'Delivery', 'delivered',
-           'answers', 'with_answers', 'no_class', 'same_words', 'respelled', 'snapshot', 'Finding', 'Ingested', 'typed',
-           'ingest', 'summarise']
+           'one_name', 'named', 'as_number', 'event_ids', 'known_columns', 'unused_columns', 'Arrival', 'Delivery',
+           'delivered', 'answers', 'with_answers', 'no_class', 'same_words', 'respelled', 'snapshot', 'Finding',
+           'Ingested', 'typed', 'ingest', 'new_columns', 'summarise']
 
 # %% ../../nbs/00_core/08_ingest.ipynb #eff35083
 import difflib
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
@@ -359,6 +359,17 @@ def known_columns(
                 ),
             )
 
+# %% ../../nbs/00_core/08_ingest.ipynb #83d3063e
+def unused_columns(
+    raw: pd.DataFrame,  # the source as read
+    data: Data,  # names the columns that are used
+) -> dict[str, str]:  # name -> numeric or categorical, as its values are
+    "List the columns of a source that have no role."
+    roles = {data.time, data.label, data.id, data.label_time, data.prediction, data.score}
+    used = roles | {source_name(name) for name in data.features}
+    kind = lambda column: "numeric" if pd.api.types.is_numeric_dtype(column) else "categorical"
+    return {str(name): kind(raw[name]) for name in raw.columns if name not in used}
+
 # %% ../../nbs/00_core/08_ingest.ipynb #60fac253
 @dataclass(frozen=True)
 class Arrival:
@@ -404,6 +415,7 @@ class Delivery:
     )
     contents: pd.Series | None = None  # (n,) hash of the id, time and features of every row
     codebook: dict[str, Any] | None = None  # translates private values; see `core.private`
+    unused: dict[str, str] = field(default_factory=dict)  # see `unused_columns`
 
 # %% ../../nbs/00_core/08_ingest.ipynb #e34e72f0
 FAR = pd.Timedelta(3650, "D")  # after the bulk of times, beside ten times its width
@@ -460,7 +472,8 @@ def delivered(
     }
     frame = pd.concat([frame, pd.DataFrame(columns)], axis=1)
     frame, duplicates = _without_duplicates(frame, data.source)
-    return Delivery(frame, duplicates, contents=_contents(frame, data))
+    contents = _contents(frame, data)
+    return Delivery(frame, duplicates, contents=contents, unused=unused_columns(raw, data))
 
 # %% ../../nbs/00_core/08_ingest.ipynb #cd4a2f78
 def _contents(frame: pd.DataFrame, data: Data) -> pd.Series:
@@ -1186,6 +1199,28 @@ def _not_yet_there(findings: tuple[Finding, ...], store: Store, data: Data) -> t
         return f.model_copy(update=milder)
 
     return tuple(map(mild, findings))
+
+# %% ../../nbs/00_core/08_ingest.ipynb #7276744b
+def new_columns(
+    columns: dict[str, str],  # name -> kind, see `unused_columns`
+    rows: int,  # of the arrival
+) -> tuple[Finding, ...]:
+    "Tell of columns that the source did not have before, and how to use them."
+    told = (
+        "{} is new in the source, and nothing uses it: name it under data.{} in params.yaml and "
+        "run `continual open --again`, and new models learn from it."
+    )
+    return tuple(
+        Finding(
+            column=name,
+            rule="new column",
+            count=rows,
+            share=1.0 if rows else None,
+            severity="note",
+            sentence=told.format(name, kind),
+        )
+        for name, kind in sorted(columns.items())
+    )
 
 # %% ../../nbs/00_core/08_ingest.ipynb #4e4584ea
 def summarise(

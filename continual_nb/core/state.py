@@ -15,6 +15,7 @@ from continual_nb.core.files import (
     ContinualError,
     canonical_json,
     read_json,
+    read_text,
     sha256,
     write_bytes,
     write_json,
@@ -227,7 +228,7 @@ def read_state(folder: Path) -> State:
     """Read a state folder; a manifest, ledger or model that does not have its hash is named (exit
     code 5)."""
     card = Card.read(folder)
-    ledger = from_text((folder / "ledger.jsonl").read_text(), str(folder / "ledger.jsonl"))
+    ledger = from_text(read_text(folder / "ledger.jsonl"), str(folder / "ledger.jsonl"))
     if card.ledger and head(ledger) != card.ledger:
         raise ContinualError(
             f"{folder}/ledger.jsonl does not end with the entry that state.json names",

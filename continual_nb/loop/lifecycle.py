@@ -27,7 +27,7 @@ from continual_nb.loop.code import (
     stage_pins,
     zipped,
 )
-from .edits import check_edits
+from .edits import check_edits, edits_of, problem_of
 from .feedback import listen
 from .pipeline import completed
 from .forget import forgotten_ids
@@ -45,7 +45,7 @@ from continual_nb.loop.project import (
 from ..core.dictionary import DICTIONARY, dictionary_yaml
 from .stages import _store, take_snapshot
 from ..core.doors import FOLDER, extension_files
-from ..core.files import ContinualError, publish, sha256, write_bytes
+from ..core.files import ContinualError, publish, read_json, sha256, write_bytes
 from ..core.params import read_yaml
 from ..core.table import SEALED, STAGES
 from .verify import check_made, check_open_iteration, read_seal, record_of
@@ -284,7 +284,7 @@ def _known_words(project: Project, delivery) -> None:
 
     sealed = project.is_sealed()
     manifest = project.path(f"data/state/{'out' if sealed else 'in'}/store.json")
-    known = json.loads(manifest.read_text()) if manifest.exists() else []
+    known = read_json(manifest) if manifest.exists() else []
     partitions = [Partition.model_validate(p) for p in known][-WORDS_OF:]
     if not partitions:
         return
@@ -335,6 +335,9 @@ def open_iteration(
         project
     )  # a source that cannot be read stops here, with nothing changed
     iteration, found = _asked_first(project, iteration, champion)
+    for edit in edits_of(project):
+        told = f"note: {problem_of(edit)}"
+        print(told, file=sys.stderr, flush=True) if not edit.binds else None
     note(project, "open", **asdict(iteration))
     _carry_state(project, iteration)
     write_code(project)
@@ -396,7 +399,7 @@ def _snapshot_now(project: Project, iteration: Iteration, delivery) -> None:
         shutil.rmtree(left, ignore_errors=True)
     head = place / "arrival.json"
     if head.exists():
-        known = json.loads(head.read_text())
+        known = read_json(head)
         if (known["iteration"], known["as_of"]) == (iteration.name, iteration.as_of):
             return
     beside = Path(tempfile.mkdtemp(prefix=".arrival-", dir=place.parent))
@@ -616,7 +619,7 @@ def _report_of(project: Project) -> str | None:
     path = project.folder("report") / "summary.json"
     if not path.exists():
         return None
-    summary = json.loads(path.read_text())
+    summary = read_json(path)
     return f"{summary['number']:03d}-{summary['window'] or 'urgent'}"
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #45716c0c
@@ -776,7 +779,7 @@ def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
         os.chmod(beside, 0o755)
         publish(beside, place)
     write_site(project.path("reports"), project.params().report.title)
-    outcome = json.loads((place / "evidence" / "outcome.json").read_text())
+    outcome = read_json(place / "evidence" / "outcome.json")
     _commit(project, f"Iteration {iteration.name}: {outcome['answer']}\n\n{outcome['verdict']}")
     if tag not in project.sealed_tags():
         project.git("tag", "-a", tag, "-m", f"Iteration {iteration.name} sealed")
@@ -925,7 +928,7 @@ def repro(project: Project, target: str | None = None, show: bool = False) -> No
     failed.unlink(missing_ok=True)
     ended = project.dvc("repro", *([target] if target else []), check=False, show=show)
     if ended.returncode and failed.exists():
-        said = json.loads(failed.read_text())
+        said = read_json(failed)
         raise ContinualError(f"{said['stage']}: {said['problem']}", said["remedy"], said["code"])
     if ended.returncode:
         from continual_nb.loop.project import _explained
@@ -975,17 +978,16 @@ def _ahead(project: Project, params, delivery, until: str | None) -> tuple[list[
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #6c39cee9
 def _line(project: Project, seconds: float) -> str:
     "One line about a sealed iteration."
-    summary = json.loads(
-        (project.path("reports") / project.iteration().name / "summary.json").read_text()
-    )
+    summary = read_json(project.path("reports") / project.iteration().name / "summary.json")
     loss = (
         ""
         if summary.get("loss") is None
         else f"{summary.get('metric') or 'loss'} {summary['loss']:.4f}"
     )
+    edited = summary.get("edits") or ()
     return (
         f"{project.iteration().name:<16} {summary['action']:<9} {summary['answer']:<12} "
-        f"{loss:<20} {seconds:5.1f} s"
+        f"{loss:<20} {seconds:5.1f} s" + f"  (edited: {', '.join(edited)})" * bool(edited)
     )
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #0cd1b4fc

@@ -8,7 +8,6 @@ __all__ = ['StageFiles', 'iteration_names', 'stage_files', 'RowUse', 'Why', 'exp
 
 # %% ../../nbs/85_loop/19_rows.ipynb #c93d8d85
 import difflib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +89,7 @@ def stage_files(
             f"the data of {name} are not in this clone",
             f"`dvc fetch --run-cache {stage}` brings them",
         )
-    entries = json.loads(listing.read_text())
+    entries = read_json(listing)
     return StageFiles(name, {entry["relpath"]: place(entry["md5"]) for entry in entries})
 
 # %% ../../nbs/85_loop/19_rows.ipynb #36884d91

@@ -6,7 +6,6 @@
 __all__ = ['status']
 
 # %% ../../nbs/85_loop/14_status.ipynb #22cc2208
-import json
 from dataclasses import asdict
 
 from .code import LABELS, moved_pins
@@ -14,6 +13,7 @@ from .edits import edits_of, problem_of, remedy_of
 from .project import Project
 from .lifecycle import stale_parts
 from ..core.earlier import read_params
+from ..core.files import read_json
 from ..core.params import read_yaml
 
 # %% ../../nbs/85_loop/14_status.ipynb #206b0100
@@ -36,7 +36,7 @@ def status(project: Project) -> tuple[dict, int]:
     named = read_yaml(project.path("data/code.yaml"))
     moved = {} if sealed else moved_pins(project.params(), project.root, named)
     edited = edits_of(project)
-    if edited:
+    if edited and edited[0].binds:
         step, code = remedy_of(edited[0]), 2
     elif sealed:
         step, code = "continual open", 0
@@ -73,7 +73,7 @@ def status(project: Project) -> tuple[dict, int]:
     asked = (
         0
         if "decide" in stale or sealed
-        else json.loads((project.folder("decide") / "proposal.json").read_text())["labels"]
+        else read_json(project.folder("decide") / "proposal.json")["labels"]
     )
     said += (
         [

@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.files import ContinualError, canonical_json, folder_hashes, sha256
+from ..core.files import ContinualError, canonical_json, folder_hashes, read_json, sha256
 from ..core.params import Promote, parse, read_yaml
 from ..core.table import EVIDENCE, TABLE
 from ..decisions.signoff import NAMESPACE, Decision, read_decision, verified
@@ -297,7 +297,7 @@ def check_results(project: Project, seals: list[Seal]) -> tuple[Checked, int]:
             if not listing.exists():
                 absent += 1
                 continue
-            for entry in json.loads(listing.read_text()):
+            for entry in read_json(listing):
                 file = folder / entry["relpath"]
                 if f"evidence/{file.name}" in seal.files and file.exists():
                     count += 1
@@ -342,7 +342,7 @@ def signers(
                 earlier = _listed(project, before).approvers
                 listed = listed.model_copy(update={"approvers": still_listed(earlier, listed)})
             proven = verified(decision, listed)
-        claimed = json.loads((folder / "outcome.json").read_text()).get("verified")
+        claimed = read_json(folder / "outcome.json").get("verified")
         if claimed and seal.chained and not proven:  # earlier versions believed what Git said
             raise _broken(
                 f"{seal.folder} calls {decision.by} verified, and no signature proves that name",
@@ -447,9 +447,7 @@ def check_ledger(project: Project, seals: list[Seal]) -> Checked:
             raise _broken(
                 f"{seal.folder}/evidence lacks its outcome or decision", "compare with a clone"
             )
-        if not _agrees(
-            decided.get(seal.number), json.loads(outcome.read_text()), read_yaml(signed)
-        ):
+        if not _agrees(decided.get(seal.number), read_json(outcome), read_yaml(signed)):
             raise _broken(
                 f"the ledger does not say of iteration {seal.number} what its sealed record says",
                 "`git restore data/state` and `dvc checkout` restore the ledger",

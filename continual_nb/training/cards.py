@@ -31,6 +31,23 @@ class Card(Result):
     # loss of the mean of each subset of its members, on the newest part of the training rows
     inner: dict[str, float] = {}
     types: tuple[str, ...] = ()  # classes in it that are trusted because train.models names them
+    # feature -> windows of its training events in which no event has a value, others have
+    lacks: dict[str, tuple[str, ...]] = {}
+
+# %% ../../nbs/40_training/01_cards.ipynb #6c5da166
+def _where_absent(cards: tuple[Card, ...]) -> list[str]:
+    "Say which features have no value in some windows of the training events."
+    found: dict[str, set[str]] = {}
+    for card in cards:
+        for name, windows in card.lacks.items():
+            found.setdefault(name, set()).update(windows)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, windows in found.items():
+        groups.setdefault(tuple(sorted(windows)), []).append(name)
+    span = lambda w: w[0] if len(w) == 1 else f"{w[0]} to {w[-1]}, {len(w)} windows"
+    few = lambda names: ", ".join(names[:5]) + f" and {len(names) - 5} more" * (len(names) > 5)
+    told = "No training event of {} has a value of {}: new models learn from it in the other ones."
+    return [told.format(span(windows), few(names)) for windows, names in groups.items()]
 
 # %% ../../nbs/40_training/01_cards.ipynb #bc0b3e8d
 class Training(Result):
@@ -64,4 +81,5 @@ class Training(Result):
         ]
         heads = ("recipe", "challenger", "model", "rows", "windows", "size")
         table = Table(heads, tuple(cells), "The new models, one line per recipe")
-        return Section("New models", self.reason, details=(table,) if cells else ())
+        lead = " ".join([self.reason, *_where_absent(self.challengers)])
+        return Section("New models", lead, details=(table,) if cells else ())

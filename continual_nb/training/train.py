@@ -54,10 +54,11 @@ def absent(
     data: Data,  # names the features
 ) -> dict[str, tuple[str, ...]]:  # feature -> windows without any value of it, oldest first
     "Find features that have values in some windows of a training set and none in others."
-    order = rows.sort_values("event_time", kind="stable")["window"].astype(str).unique()
+    order = list(rows.sort_values("event_time", kind="stable")["window"].astype(str).unique())
     known = rows[list(data.features)].notna().groupby(rows["window"].astype(str)).any()
     some = known.columns[known.any() & ~known.all()]
-    return {name: tuple(w for w in order if not known.at[w, name]) for name in some}
+    missing = ~known.loc[order, some]
+    return {name: tuple(missing.index[missing[name]]) for name in some}
 
 # %% ../../nbs/40_training/02_train.ipynb #30907807
 def _one(data: Data, train: Train, rows: pd.DataFrame, job: Job, at: Place) -> Model | str:

@@ -51,7 +51,7 @@ def test_another_model_that_is_not_better_on_rows_that_it_has_not_learned_from_s
     for seed in range(5):
         before, new = world(600, 1.5, "2024-01-01", seed), world(400, 1.5, "2024-03-01", seed + 50)
         turned = new["label"].map({"0": "1", "1": "0"})
-        new["label"] = new["label"].where(_fold(new), turned)  # all but the rows of the check
+        new["label"] = new["label"].where(_fold(new) == 0, turned)  # all but the rows of the check
         twin = fit(estimator(DATA, LINEAR), before, DATA)
         found = refit(DATA, LINEAR, "refit_all", twin, before, new)[0]
         assert not found.used and found.placed == found.twin and "not its refit" in found.sentence
@@ -66,10 +66,16 @@ def test_a_refit_is_the_same_every_time_and_learns_from_all_rows():
 
 
 def test_without_rows_for_the_check_the_evaluated_model_goes_in():
-    few, model = tried(1, 1.5, n=20)
+    few, model = tried(1, 1.5, n=8)
     assert model is None and few.placed == few.twin and "too few" in few.sentence
     corrected, model = tried(1, 1.5, recipe=RECALIBRATE)
     assert model is None and not corrected.used
+
+
+def test_few_rows_are_checked_on_every_fold():
+    few, many = tried(1, 1.5, n=40)[0], tried(1, 1.5, n=400)[0]
+    assert few.checked == 40 and few.rows == 640
+    assert many.checked < 150 and many.rows == 1000
 
 
 def test_the_distance_of_answers_counts_classes_that_one_model_does_not_know():

@@ -947,8 +947,8 @@ class Train(Block):
     models: Names = Field(
         ("boosting",),
         validate_default=True,
-        description="names, each with args if need be: boosting (histogram gradient boosting), "
-        "linear, or as sklearn.ensemble:RandomForestClassifier; see `continual doors`",
+        description="names, each with args if need be: ensemble (the mean of a line and trees), "
+        "boosting (histogram gradient boosting), linear, or as sklearn.ensemble:RandomForestClassifier; see `continual doors`",
     )
     iterations: int = Field(
         120,

@@ -174,7 +174,11 @@ def evidence_html(record, evidence: dict[str, str]) -> str:
 # %% ../../nbs/88_interfaces/02_signing.ipynb #3962f9b2
 def _worth_so_far(head) -> tuple[Table, ...]:
     "What the loop has been worth so far, as on the first screen of the page."
-    columns = ("net, work included", "a window", f"so far ({head.windows} windows)")
+    columns = (
+        "net, work included",
+        "a window",
+        f"so far ({head.windows} window{'s' * (head.windows != 1)})",
+    )
     return (Table(columns, head.ahead, "Worth so far"),) if head.ahead else ()
 
 

@@ -133,10 +133,11 @@ def caveats(
         names = [c.column for c in columns if c.verdict == answer]
         if names:
             said.append(f"{listed(names)}: {why}.")
-    if len(reference.windows) < CHUNKS:
+    had = len(reference.windows)
+    if had < CHUNKS:
         said.append(
             "Variation between ordinary windows: the reference has "
-            f"{len(reference.windows)} windows, and {CHUNKS} are needed to estimate it. "
+            f"{had} window{'s' * (had != 1)}, and {CHUNKS} are needed to estimate it. "
             "Until then, ordinary variation may be reported as drift."
         )
     read = {v.column for v in reference.vectors}

@@ -150,7 +150,11 @@ def _reasons_html(head: Head) -> str:
     "The lines under the headline: sentences, and the worth and the incidents as lists."
     lines = {term: escaped(text) for term, text in head.reasons}
     if head.ahead:
-        heads = ("net, work included", "a window", f"so far ({head.windows} windows)")
+        heads = (
+            "net, work included",
+            "a window",
+            f"so far ({head.windows} window{'s' * (head.windows != 1)})",
+        )
         lines["Worth so far"] = Table(heads, head.ahead).to_html()
         lines["Worth so far"] += f'<p class="small">{escaped(head.assumed)}</p>'
     if head.incidents:

@@ -948,7 +948,8 @@ class Train(Block):
         ("boosting",),
         validate_default=True,
         description="names, each with args if need be: ensemble (the mean of a line and trees), "
-        "boosting (histogram gradient boosting), linear, or as sklearn.ensemble:RandomForestClassifier; see `continual doors`",
+        "boosting (histogram gradient boosting), linear, or as "
+        "sklearn.ensemble:RandomForestClassifier; see `continual doors`",
     )
     iterations: int = Field(
         120,

@@ -24,6 +24,10 @@ PLACES = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYT
 LAB_PLACES = ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
 
 
+def listening():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def served(loop, word):
     "Start the server as a person does; yields what it said and the address, then ends it."
@@ -32,7 +36,12 @@ def served(loop, word):
     command = ("continual", word, "--no-browser", "--", "--allow-root", "--port=0")
     with said.open("w") as out:
         server = subprocess.Popen(
-            command, cwd=loop.root, env=loop.environment(**places), stdout=out, stderr=out
+            command,
+            cwd=loop.root,
+            env=loop.environment(**places),
+            stdout=out,
+            stderr=out,
+            preexec_fn=listening,  # as in a terminal, also where the tests run in the background
         )
     try:
         end = time.monotonic() + 60

@@ -10,7 +10,6 @@ __all__ = ['LEFT_OUT', 'NO_SCRIPT', 'DROPPED', 'TITLE', 'read_notebook', 'title_
 import difflib
 import html
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -202,14 +201,13 @@ class OwnPage:
 
 
 def _run_twice(notebook: dict, project: Path, reports: str, limit: float) -> tuple:
-    "Run a notebook twice at the same time; return the first run and the cells that differ."
+    """Run a notebook twice, one after the other, as papermill moves the whole process to another
+    folder; return the first run and the cells that differ."""
     text, given = blank(notebook), {"project": ".", "reports": reports}
     tagged = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", ())]
     taken = "\n".join(cell["source"] for cell in tagged)
     parameters = {k: v for k, v in given.items() if re.search(rf"^{k}\b", taken, re.M)}
-    with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(run_cells, text, parameters, project, limit) for _ in range(2)]
-        first, second = (run.result() for run in runs)
+    first, second = (run_cells(text, parameters, project, limit) for _ in range(2))
     return first, differing(first.notebook, second.notebook)
 
 # %% ../../nbs/80_reporting/05_notebooks.ipynb #9190e569

@@ -149,14 +149,15 @@ def shown_over_time(
     settings: Evaluate,  # min_gain
     newest_window: str = "",  # name of the window of the newest events
 ) -> GateResult:
-    """Ask for evidence from all windows that the newest does not contradict: all of it where the
-    recipe was scored in it, else the events that were held out."""
+    """Ask for evidence from all windows that the newest does not contradict: neither the events that
+    were held out, nor, where the recipe was scored in it, the whole of it speaks for it."""
     first = gains.against == CONSTANT
     name = "better than a constant answer" if first else "better than the champion"
     window, rows, gain, se = gains.by_window[-1]
-    if newest is not None and window == newest_window:
+    high = gain + 1.96 * se
+    if newest is not None and window == newest_window and high > (newest.high or -math.inf):
         newest = newest.model_copy(
-            update={"rows": rows, "gain": gain, "low": gain - 1.96 * se, "high": gain + 1.96 * se}
+            update={"rows": rows, "gain": gain, "low": gain - 1.96 * se, "high": high}
         )
     if newest is not None and newest.high is not None and newest.high < settings.min_gain:
         found = f"loss saved per event {spell_gain(newest)}"

@@ -2,11 +2,24 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from continual_nb.core.doors import in_project
 from loop import Loop, begun, signed
+
+
+@contextmanager
+def extensions_in(folder: Path, **files: str) -> Iterator[Path]:
+    "A project with extensions of its own, by name and content, which holds while this lasts."
+    (folder / "extensions").mkdir()
+    for name, content in files.items():
+        (folder / f"extensions/{name}.py").write_text(content)
+    with in_project(folder, time_limit=20):
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pandas as pd
 import pytest
+from stations import extensions_in
 
 from continual_nb.core.doors import in_project
 from continual_nb.core.files import ContinualError
@@ -117,10 +118,8 @@ def look(rows: pd.DataFrame, with_: Monitor | None = None, **other):
 
 @pytest.fixture
 def project(tmp_path):
-    (tmp_path / "extensions").mkdir()
-    (tmp_path / "extensions/own.py").write_text(OWN)
-    with in_project(tmp_path, time_limit=20):
-        yield tmp_path
+    with extensions_in(tmp_path, own=OWN) as folder:
+        yield folder
 
 
 def test_it_sees_what_the_built_in_ones_cannot_and_asks_once(project):

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from stations import extensions_in
 
 from continual_nb.core.doors import in_project, limited, offered, pins, resolve
 from continual_nb.core.files import ContinualError
@@ -64,11 +65,8 @@ def rows(n: int = 400, seed: int = 0) -> pd.DataFrame:
 @pytest.fixture
 def project(tmp_path):
     "A folder with extensions of its own, which holds while the test lasts."
-    (tmp_path / "extensions").mkdir()
-    (tmp_path / "extensions/helper.py").write_text("SHIFT = 0.0\n")
-    (tmp_path / "extensions/stump.py").write_text(OWN)
-    with in_project(tmp_path, time_limit=20):
-        yield tmp_path
+    with extensions_in(tmp_path, helper="SHIFT = 0.0\n", stump=OWN) as folder:
+        yield folder
 
 
 def refused(call, *args, **kwargs) -> ContinualError:

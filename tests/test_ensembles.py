@@ -6,9 +6,10 @@ import pytest
 from test_models import DATA, world
 
 from continual_nb.core.calibration import recalibrated
-from continual_nb.core.ensembles import best_subset
+from continual_nb.core.ensembles import _losses, best_subset
 from continual_nb.core.files import ContinualError
-from continual_nb.core.models import chosen_of, entrants, fit_named, load, predict
+from continual_nb.core.metrics import CLIP, losses
+from continual_nb.core.models import Predictions, chosen_of, entrants, fit_named, load, predict
 from continual_nb.core.params import NamedCode, Train
 from continual_nb.training.train import train
 
@@ -109,6 +110,19 @@ def test_the_card_says_what_was_chosen_and_by_which_losses():
     card = training.challengers[0]
     assert card.chosen == models[card.hash].chosen and len(card.inner) == 7
     assert " + ".join(card.chosen) in training.section().details[0].rows[0][2]
+
+
+def test_members_are_compared_by_the_losses_of_the_loop():
+    draw = np.random.default_rng(2)
+    label, said = draw.choice(["no", "yes"], 50), draw.dirichlet([1, 1], 50)
+    said[0] = (1.0, 0.0) if label[0] == "yes" else (0.0, 1.0)
+    told = Predictions(np.array(["no", "yes"])[said.argmax(axis=1)], said, ("no", "yes"))
+    mine = _losses(said, np.array(["no", "yes"]), label)
+    assert np.allclose(mine, losses(PLAIN, pd.Series(label, dtype="str"), told), atol=2 * CLIP)
+    number = PLAIN.model_copy(update={"task": "regression"})
+    far, known = draw.normal(size=50), pd.Series(draw.normal(size=50))
+    apart = losses(number, known, Predictions(far, None, ()))
+    assert np.allclose(_losses(far, None, known.to_numpy()), apart)
 
 
 def test_weights_reach_the_members():

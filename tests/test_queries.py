@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stations import extensions_in
 
-from continual_nb.composition.queries import draw_events, inclusion_probabilities, weighted_mean
+from continual_nb.composition.queries import draw_events, weighted_mean
 from continual_nb.composition.selection import QueryContext, ask_query, density_score
 from continual_nb.core.doors import BUILT_IN, in_project
 from continual_nb.core.files import ContinualError
@@ -89,10 +90,8 @@ def known_numbers():
 
 @pytest.fixture
 def project(tmp_path):
-    (tmp_path / "extensions").mkdir()
-    (tmp_path / "extensions/own.py").write_text(OWN)
-    with in_project(tmp_path, time_limit=20):
-        yield tmp_path
+    with extensions_in(tmp_path, own=OWN) as folder:
+        yield folder
 
 
 def own(bad: str = "") -> NamedCode:

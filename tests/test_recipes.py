@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from stations import extensions_in
 
 from continual_nb.composition.compose import compose
 from continual_nb.composition.recipes import take_steps
@@ -298,10 +299,8 @@ BAD = {
 @pytest.fixture
 def own(tmp_path):
     "A project with samplers of its own, which holds while the test lasts."
-    (tmp_path / "extensions").mkdir()
-    (tmp_path / "extensions/mine.py").write_text(OWN)
-    with in_project(tmp_path, time_limit=20):
-        yield
+    with extensions_in(tmp_path, mine=OWN) as folder:
+        yield folder
 
 
 def test_an_own_sampler_is_a_step_like_any_other(own):

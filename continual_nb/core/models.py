@@ -216,7 +216,7 @@ def _ensemble(
     rows: int = 20_000,  # newest rows at most that the choice is made on
 ):
     "The mean of a few models; the newest rows of the training set say of which."
-    from .ensembles import Ensemble
+    from continual_nb.core.ensembles import Ensemble
 
     if not (isinstance(held_out, int | float) and 0 <= held_out <= 0.5):
         raise ContinualError(
@@ -395,7 +395,7 @@ class PriorCorrected:
 
 def _weights(rows: pd.DataFrame, estimator) -> dict[str, np.ndarray]:
     "What to hand to `fit` beside the rows: their weights, where they differ."
-    from sklearn.utils.validation import has_fit_parameter
+    from continual_nb.core.ensembles import fit_weights
 
     if "sample_weight" not in rows or (rows["sample_weight"] == 1).all():
         return {}
@@ -404,13 +404,7 @@ def _weights(rows: pd.DataFrame, estimator) -> dict[str, np.ndarray]:
         raise ContinualError(
             "the weights are not all finite and positive", "mend column sample_weight"
         )
-    name, last = getattr(estimator, "steps", [("", estimator)])[-1]  # a Pipeline hands them on
-    if not has_fit_parameter(last, "sample_weight"):
-        raise ContinualError(
-            f"{type(last).__name__} takes no weights",
-            "use a recipe whose steps do not weight, or another model",
-        )
-    return {f"{name}__sample_weight" if name else "sample_weight": weights}
+    return fit_weights(estimator, weights)
 
 
 def _corrected(fitted, rows: pd.DataFrame, label: np.ndarray):

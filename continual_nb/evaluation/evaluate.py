@@ -221,9 +221,9 @@ def evaluate(
         )
         for card in cards
     }
-    beside = _measured(data, rows, said, champion, yardsticks, evaluate.confidence)
+    measured = _measured(data, rows, said, champion, yardsticks, evaluate.confidence)
     for card in cards:
-        gates[card.hash] += _outdone(card, gains.get(card.hash), beside)
+        gates[card.hash] += _outdone(card, gains.get(card.hash), measured)
     if cards:
         worth = {
             key: gains[key].overall.gain if champion else -metrics[key].loss for key in recipes
@@ -241,7 +241,7 @@ def evaluate(
         recipes=recipes,
         profiles=_profiles(data, monitor, rows, said, [*recipes, *(crowned if profiled else ())]),
         unchecked=tuple(unchecked),
-        yardsticks=beside,
+        yardsticks=measured,
     )
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #623711d5

@@ -21,7 +21,8 @@ from continual_nb.core.gains import (
 from continual_nb.core.ingest import delivered
 from continual_nb.core.params import Evaluate, Params
 from continual_nb.evaluation.gates import shown_over_time
-from continual_nb.evaluation.paired import Delta
+from continual_nb.evaluation.paired import Comparison, Delta
+from continual_nb.evaluation.result import Evaluation
 
 
 def parts(*gains: float, se: float = 0.012, rows: int = 400, recipe: str = "a") -> list[WindowGain]:
@@ -221,3 +222,34 @@ def test_windows_that_differ_beyond_chance_lie_apart():
     ]
     assert added_up(same).between < 0.02 and 0.07 < added_up(apart).between < 0.14
     assert added_up(same[:1]).between == 0
+
+
+def test_a_page_gives_the_evidence_that_decided():
+    gains = added_up(
+        [
+            WindowGain(
+                window=f"{k}", recipe="r", against="a", rows=400, gain=0.03, se=0.005, constant=1.0
+            )
+            for k in range(3)
+        ]
+    )
+    newest = Delta(
+        name="all", rows=400, gain=0.01, low=-0.02, high=0.04, detectable=0.1, p_value=0.3
+    )
+    pair = Comparison(against="a", challenger="b", recipe="always", overall=newest)
+    found = Evaluation(
+        answer="promote",
+        reason="",
+        candidate="b",
+        recipe="always",
+        rows=400,
+        comparisons=(pair,),
+        gates={"b": ()},
+        gains=gains,
+    )
+    assert (
+        found.in_words.startswith("In the 3 windows since the last update")
+        and "−" not in found.in_words
+    )
+    once = found.model_copy(update={"recipe": "refit_all"})
+    assert "on 400 events" in once.in_words

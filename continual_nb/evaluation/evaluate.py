@@ -127,7 +127,7 @@ def _decided(
         why = "there is no champion yet, and it knows more than the base rate"
         if gains:
             why = f"loss saved per event {spell_gain(gains[key].overall)}"
-        if tested and key == tested.hash and tested.earlier:
+        if gains and tested and key == tested.hash:
             why = tested.gains.sentence.rstrip(".")
         reason = f"{recipes[key]} may be promoted: {why}."
         return {"answer": "promote", "candidate": key, "recipe": recipes[key], "reason": reason}

@@ -12,7 +12,7 @@ from ..core.dictionary import Worded, names_in
 from ..core.gains import Gains, WindowGain
 from ..core.metrics import LOSS, Score
 from ..core.pictures import GREEN, INK, QUIET, RED, axes, legend, picture
-from ..core.replay import CONSTANT
+from ..core.replay import ALWAYS, CONSTANT
 from ..core.results import Picture, Section, Table
 from .forgetting import Recall
 from .paired import Comparison, Delta
@@ -167,6 +167,8 @@ class Evaluation(Worded):
                 "The present model's own training, repeated with the newest window, passed every "
                 "test that an update needs: it was tested as a recipe, window by window."
             )
+        if self.answer == "promote" and self.recipe == ALWAYS and best and self.gains:
+            return _over_windows(self, best)
         if self.answer == "promote":
             than = f" makes {_share(self, best)} than the present one {unseen}, and" if best else ""
             new = f"The best of {len(self.gates)} new models" if several else "The new model"
@@ -203,11 +205,23 @@ def _beaten(evaluation: Evaluation) -> str:
         f"event (at least {found[0].low:.4f})."
     )
 
-
+# %% ../../nbs/50_evaluation/03_result.ipynb #d92b2730
 def _best(evaluation: Evaluation) -> Comparison | None:
     "The comparison to draw: the candidate's, else the one with the largest gain."
     chosen = [part for part in evaluation.comparisons if part.challenger == evaluation.candidate]
     return max(chosen or evaluation.comparisons, key=lambda part: part.overall.gain, default=None)
+
+
+def _over_windows(evaluation: Evaluation, best: Comparison) -> str:
+    "Say what decided for a recipe that was tested window by window: all of them, not the newest."
+    gains, several = evaluation.gains, len(evaluation.gains.windows) > 1
+    about = {"gain": gains.gain, "low": gains.low, "high": gains.high}
+    over = best.model_copy(update={"overall": best.overall.model_copy(update=about)})
+    since = f"In the {len(gains.windows)} windows" if several else "In the window"
+    return (
+        f"{since} since the last update, training on all of history made "
+        f"{_share(evaluation, over)} than the present model, and it passed every test."
+    )
 
 
 def _share(evaluation: Evaluation, best: Comparison) -> str:
@@ -215,7 +229,7 @@ def _share(evaluation: Evaluation, best: Comparison) -> str:
     errors = [score.metrics.loss for score in evaluation.scores if score.model == best.against]
     if not errors or not errors[0] or best.overall.low is None:
         return "less error"
-    share = lambda value: f"{value / errors[0]:.1%}"
+    share = lambda value: f"{value / errors[0]:.1%}".replace("-", "\N{MINUS SIGN}")
     return (
         f"{share(best.overall.gain)} lower error (between {share(best.overall.low)} and "
         f"{share(best.overall.high)})"

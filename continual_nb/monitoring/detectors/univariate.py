@@ -664,7 +664,7 @@ def effects(
     for verdict in dict.fromkeys(c.verdict for c in reversed(drawn)):
         fill = None if verdict == "drifted" else "none"
         ax.plot([], [], "o-", color=colors[verdict], markerfacecolor=fill, label=verdict)
-    about = f"smallest that matters, {min_effect:g}"
+    about = f"matters from {min_effect:g}"
     ax.axvline(min_effect, color=INK, linewidth=0.8, linestyle="--", label=about)
     ax.set_yticks(range(len(drawn)), [short(c.column) for c in drawn])
     ax.set(xlabel="Hellinger distance from the reference", ylim=(-0.6, len(drawn) - 0.4))

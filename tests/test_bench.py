@@ -1,6 +1,7 @@
 "The bench: ideas tried on the open window, ranked without the gates' rows, kept as a change that the pipeline repeats."
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -192,6 +193,24 @@ def test_a_sealed_iteration_opens_by_its_name(sealed):
     assert found.champion is None and len(found.window) == 300
     with pytest.raises(ContinualError, match="did you mean '001-2024-01'"):
         Bench(Project(sealed.path(".")), "001-2024-02")
+
+
+def test_workers_that_stand_in_a_folder_which_has_gone_work_for_this_project(
+    copy, turned, monkeypatch, tmp_path
+):
+    from joblib import Parallel, delayed
+
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    workers = set()
+    while len(workers) < 2:  # both have started
+        workers |= set(Parallel(n_jobs=2)(delayed(os.getpid)() for _ in range(4)))
+    gone.rmdir()
+    bench = Bench(Project(copy(turned, "side").path(".")))
+    monkeypatch.chdir(bench.project.root)
+    bench.try_many({"linear": {"train": {"models": "linear"}}}, jobs=2)
+    assert bench.tried["linear"].challengers and not bench.tried["linear"].failed
 
 
 def test_trials_at_the_same_time_give_what_they_give_one_after_another(copy, turned):

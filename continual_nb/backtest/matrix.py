@@ -16,7 +16,7 @@ import pandas as pd
 
 from .exact import Memory, moments
 from ..composition.compose import Composed, compose_for
-from ..core.doors import OutOfTime, Place, place, in_project
+from ..core.doors import OutOfTime, Place, at_work, in_project, place
 from ..core.files import ContinualError
 from ..core.ingest import Delivery, Ingested, ingest, snapshot, summarise
 from ..core.metrics import FEWEST_DAYS, baseline_losses, constant_answer, days, losses
@@ -345,7 +345,7 @@ def _job(
 ) -> tuple[str, dict[int, np.ndarray], np.ndarray | None] | None:
     """Train one model and return its hash, the loss of every row of every cohort, and that of its
     constant answer on the evaluated one; None where nothing can be trained."""
-    with in_project(at.root, at.time_limit):
+    with at_work(at):
         try:
             model = fit_named(data, train, named, rows)
         except OutOfTime:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FOLDER', 'KEPT', 'DOORS', 'BUILT_IN', 'TIME_LIMIT', 'Door', 'built_in', 'close_to', 'Place', 'place', 'in_project',
-           'extension_files', 'ExtensionFinder', 'open_extensions', 'names_code', 'resolve', 'make', 'OutOfTime',
-           'limited', 'check_door', 'pins', 'offered']
+           'at_work', 'extension_files', 'ExtensionFinder', 'open_extensions', 'names_code', 'resolve', 'make',
+           'OutOfTime', 'limited', 'check_door', 'pins', 'offered']
 
 # %% ../../nbs/00_core/04_doors.ipynb #9477a5dd
 import ast
@@ -16,6 +16,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import inspect
+import multiprocessing
 import os
 import re
 import sys
@@ -153,12 +154,22 @@ def in_project(
     time_limit: float | None = None,  # seconds for one call; None: as it is
 ) -> Iterator[Place]:
     "While this lasts, names are resolved in that project."
-    now = place()
-    token = _place.set(Place(Path(root or now.root).resolve(), time_limit or now.time_limit))
+    now = _place.get() if root else place()
+    limit = time_limit or (now.time_limit if now else TIME_LIMIT)
+    token = _place.set(Place(Path(root or now.root).resolve(), limit))
     try:
         yield place()
     finally:
         _place.reset(token)
+
+# %% ../../nbs/00_core/04_doors.ipynb #d0007c4d
+def at_work(
+    at: Place,  # the project that the work belongs to
+) -> contextlib.AbstractContextManager[Place]:
+    "Work for that project, in its folder where this is a worker's process."
+    if multiprocessing.parent_process() is not None and at.root.is_dir():
+        os.chdir(at.root)
+    return in_project(at.root, at.time_limit)
 
 # %% ../../nbs/00_core/04_doors.ipynb #60ec3ca1
 def extension_files(

@@ -7,6 +7,7 @@ __all__ = ['WINDOWS', 'KEPT_BYTES', 'Tried', 'Trial', 'Opened', 'read_iteration'
            'held_out', 'limit_size', 'Cache', 'Trying', 'fill_cache', 'Bench', 'bench', 'in_lines']
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #262afe49
+import contextlib
 import difflib
 import json
 import shutil
@@ -29,7 +30,15 @@ from continual_nb.backtest.trials import (
     with_changes,
 )
 from ..composition.compose import newest_cohort
-from ..core.doors import FOLDER, check_door, extension_files, in_project
+from continual_nb.core.doors import (
+    FOLDER,
+    TIME_LIMIT,
+    Place,
+    at_work,
+    check_door,
+    extension_files,
+    in_project,
+)
 from ..core.earlier import read_layout, read_params
 from continual_nb.core.files import (
     ContinualError,
@@ -546,13 +555,11 @@ class Trying(StageView):
 def _compute(place: tuple[Path, str, int], tried: Tried | None) -> None:
     "Compute, in a process of its own, what comparing a trial needs; None: params.yaml as it is."
     root, iteration, windows = place
-    view = Trying(Project(root), iteration, windows)
-    try:
+    with contextlib.suppress(ContinualError), at_work(Place(root, TIME_LIMIT)):
+        view = Trying(Project(root), iteration, windows)  # a comparison meets its errors again
         trial = view._trial(tried) if tried else None
         params = trial.params if trial else view.opened.params
         view.cache.past(params, windows, view.root_of(tried) if tried else None)
-    except ContinualError:
-        pass  # the comparison meets it again, and names it
 
 
 def fill_cache(
@@ -564,7 +571,7 @@ def fill_cache(
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    place = (view.project.root, view.opened.iteration.name, view.windows)
+    place = (view.project.root.resolve(), view.opened.iteration.name, view.windows)
     calls = [delayed(_compute)(place, tried) for tried in (None, *trials)]
     done = Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
     for _ in tqdm(done, desc="trials", total=len(calls), leave=False):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.calibration import RECALIBRATE, recalibrated
-from ..core.doors import OutOfTime, Place, place, in_project
+from ..core.doors import OutOfTime, Place, at_work, place
 from ..core.files import ContinualError, sha256
 from ..core.metrics import constant_answer
 from ..core.models import Model, check_models, fit_named
@@ -64,7 +64,7 @@ def absent(
 def _one(data: Data, train: Train, rows: pd.DataFrame, job: Job, at: Place) -> Model | str:
     "Fit one challenger, or correct the champion's answers; or say why there is none."
     try:
-        with in_project(at.root, at.time_limit):
+        with at_work(at):
             if job.champion is not None:
                 made = recalibrated(job.champion, rows, data)
                 return replace(made, types=job.champion.types)

@@ -34,6 +34,7 @@ from ..monitoring.result import Monitoring
 from ..policy.decide import decide
 from ..policy.result import Proposal, Steer
 from ..training.cards import Training
+from ..training.strategies import predecessors
 from ..training.train import train, with_always
 
 # %% ../../nbs/70_backtest/01_exact.ipynb #780270d3
@@ -105,6 +106,7 @@ def run_iteration(
         composed.sets,
         None if composed.sets else composed.composition.reason,
         champion=frozen,
+        before=predecessors(state, params.train),
     )
     content = {hash_: model.content for hash_, model in models.items()}
     training, models = with_always(params.data, params.train, composed.always, (training, models))

@@ -20,12 +20,13 @@ from ..core.doors import OutOfTime, Place, at_work, in_project, place
 from ..core.files import ContinualError
 from ..core.ingest import Delivery, Ingested, ingest, snapshot, summarise
 from ..core.metrics import FEWEST_DAYS, baseline_losses, constant_answer, days, losses
-from ..core.models import check_models, fit_named, predict
-from ..core.params import Backtest, Data, Monitor, NamedCode, Params, Train
+from ..core.models import check_models, predict
+from ..core.params import Backtest, Data, Monitor, Params, Train
 from ..core.store import rows_as_of
 from ..core.windows import AsOf
 from ..policy.result import Proposal
-from ..training.train import jobs_of
+from ..training.strategies import fit_with
+from ..training.train import Job, jobs_of
 
 STRETCHES = 32  # of a window with fewer than 16 days: what stands for days
 PARTS = (
@@ -337,7 +338,7 @@ def _spread(values: np.ndarray, keep: np.ndarray) -> np.ndarray:
 def _job(
     data: Data,
     train: Train,
-    named: NamedCode,
+    job: Job,
     rows: pd.DataFrame,
     cohorts: dict[int, pd.DataFrame],
     evaluated: int,
@@ -347,7 +348,7 @@ def _job(
     constant answer on the evaluated one; None where nothing can be trained."""
     with at_work(at):
         try:
-            model = fit_named(data, train, named, rows)
+            model, _ = fit_with(data, train, job.named, job.strategy, rows)
         except OutOfTime:
             raise
         except ContinualError:
@@ -472,7 +473,7 @@ def build(
     ]
     checks = [t for t, k in enumerate(known) if drift and k.composed.reference is not None]
     with engine(params.backtest), in_project(time_limit=params.extensions.time_limit):
-        needed = [*params.data.features, "label"]
+        needed = [*params.data.features, "label", "event_time"]
         learned = lambda rows: rows[
             [*needed, *(name for name in ("sample_weight", "label_share") if name in rows)]
         ]
@@ -481,13 +482,7 @@ def build(
         }
         trained = Parallel()(
             delayed(_job)(
-                params.data,
-                params.train,
-                job.named,
-                learned(rows),
-                ahead(t),
-                int(evaluated[t]),
-                place(),
+                params.data, params.train, job, learned(rows), ahead(t), int(evaluated[t]), place()
             )
             for t, job, rows in todo
         )

@@ -28,6 +28,7 @@ from ..core.windows import AsOf, Maturity, Window, maturity
 from ..evaluation.paired import Delta, difference, slice_masks
 from ..policy.result import Proposal
 from ..training.cards import Training
+from ..training.strategies import predecessors
 from ..training.train import train
 
 BASELINE = "params.yaml"  # the trial that changes nothing
@@ -146,7 +147,8 @@ def train_at(
     )
     composed = compose_for(params, moment, store, known, improve, state)
     skip = None if composed.sets else composed.composition.reason
-    training, models = train(params.data, params.train, composed.sets, skip)
+    before = predecessors(state, params.train)
+    training, models = train(params.data, params.train, composed.sets, skip, before=before)
     return Attempt(composed, training, models)
 
 # %% ../../nbs/70_backtest/04_trials.ipynb #31ebcc5f

@@ -1035,6 +1035,7 @@ def doors(
     from continual_nb.evaluation import gates  # noqa: F401
     from continual_nb.monitoring.detectors import joint, univariate, vectors  # noqa: F401
     from continual_nb.policy import triggers  # noqa: F401
+    from continual_nb.training import strategies  # noqa: F401
 
     rows = offered(project.root)
     said = []

@@ -54,6 +54,13 @@ DOORS = {
             "a class or function that gives an estimator with fit, predict and predict_proba",
         ),
         Door(
+            "strategy",
+            "train.strategies",
+            {"fit": 4},
+            "fit",
+            "fit(make, rows, champion, context) -> a fitted estimator; make(rows) trains from scratch",
+        ),
+        Door(
             "gate",
             "evaluate.gates",
             {"check": 1},

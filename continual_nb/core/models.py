@@ -172,6 +172,21 @@ def _linear(data: Data, train: Train):
     )
     return Pipeline([("columns", _dense(data)), ("model", line)])
 
+# %% ../../nbs/00_core/13_models.ipynb #484d7004
+@built_in("estimator", "laplace")
+def _laplace(
+    data: Data,
+    train: Train,
+    alpha: float = 1.0,  # precision of the prior of every coefficient
+):
+    "A line that can be continued without its old rows (strategy warm_start): online Laplace, EWC."
+    from sklearn.pipeline import Pipeline
+
+    from continual_nb.core.laplace import LaplaceClassifier, LaplaceRegressor
+
+    kind = LaplaceClassifier if data.task == "classification" else LaplaceRegressor
+    return Pipeline([("columns", _dense(data)), ("model", kind(alpha))])
+
 # %% ../../nbs/00_core/13_models.ipynb #6f98f401
 def entrants(
     named: NamedCode,  # one of train.models
@@ -590,7 +605,12 @@ TRUSTED = frozenset(
 # %% ../../nbs/00_core/13_models.ipynb #e655c861
 _OWN = (  # hold data and estimators only
     f"{PriorCorrected.__module__}.{PriorCorrected.__qualname__}",
-    *(f"{__package__}.ensembles.Mean{kind}" for kind in ("Classifier", "Regressor")),
+    *(
+        f"{__package__}.ensembles.{how}{kind}"
+        for how in ("Mean", "Weighted", "Segmented")
+        for kind in ("Classifier", "Regressor")
+    ),
+    *(f"{__package__}.laplace.Laplace{kind}" for kind in ("Classifier", "Regressor")),
 )
 UNPACKED = 256 * 1024**2  # bytes that every archive may unpack to
 RATIO = 20  # times its own size that a larger one may unpack to
@@ -704,7 +724,7 @@ def load(
         raise ContinualError(
             f"model {expected[:12]} holds a type that is not trusted: {', '.join(foreign)}",
             "look who made it; what you trust is listed in params.yaml under train.trusted_types, "
-            "or name its package under train.models",
+            "or name its package under train.models or train.strategies",
             code=5,
         )
     return Model(pipeline, content, expected, tuple(kept))
@@ -761,11 +781,13 @@ def _classes_in(schema: dict) -> set[str]:
 
 def named_types(
     content: bytes,  # canonical skops bytes
-    train: Train,  # its models say which packages are named
+    train: Train,  # its models and strategies say which packages are named
     card: tuple[str, ...] | None = None,  # types that the card names; None: all that it holds
 ) -> tuple[str, ...]:  # class names, sorted
-    "List the classes that are trusted because train.models names their package."
+    """List the classes that are trusted because train.models or train.strategies names their
+    package."""
     members = [member for named in train.models for member in entrants(named)]
+    members += train.strategies
     packages = {named.name.split(".")[0] for named in members if ":" in named.name}
     packages = {package.split(":")[0] for package in packages}
     if not packages or content[:1] == b"{" or card == ():

@@ -951,6 +951,13 @@ class Train(Block):
         "boosting (histogram gradient boosting), linear, or as "
         "sklearn.ensemble:RandomForestClassifier; see `continual doors`",
     )
+    strategies: Names = Field(
+        ("refit",),
+        validate_default=True,
+        description="how a new model comes about, side by side: refit (from scratch), blend (with the "
+        "present model), champions (of former models), per_segment, warm_start, or your own as "
+        "extensions.FILE:attribute",
+    )
     iterations: int = Field(
         120,
         ge=1,

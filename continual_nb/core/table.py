@@ -73,6 +73,7 @@ MONITOR = Stage(
         "monitor",
         "decide.max_missing_jump",
         "train.models",
+        "train.strategies",
         "train.trusted_types",
     ),
     results=("monitoring",),

@@ -46,6 +46,7 @@ from .result import FORMER, Evaluation
 from ..monitoring.profiles.profile import ColumnProfile, column_profile
 from ..training.cards import Card, Training
 from ..training.refit import Refit, refit
+from ..training.strategies import Predecessors, fit_with, predecessors, settled
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #11491f4a
 def _scores(
@@ -518,7 +519,8 @@ def run_evaluation(
         made = _as_of_now(card, now) if params.train.refit else None
     elif found.candidate and params.train.refit:
         card = next(c for c in training.challengers if c.hash == found.candidate)
-        made, model = _refit(params, composed, card, fresh[found.candidate])
+        before = predecessors(state, params.train) if card.origin else Predecessors()
+        made, model = _refit(params, composed, card, fresh[found.candidate], before)
     content = {model.hash: model.content} if made and made.used and model else {}
     more = {"recall": recalled, "refit": made, "window_gain": measured, "gains": gains}
     more |= {"fresher_now": later, "fresher": fresher, "refresh": refresh}
@@ -526,7 +528,7 @@ def run_evaluation(
 
 
 def _refit(
-    params: Params, composed: Composed, card: Card, twin: Model
+    params: Params, composed: Composed, card: Card, twin: Model, before: Predecessors
 ) -> tuple[Refit, Model | None]:
     "Refit the candidate on its own rows and the evaluation rows, but those unlike the reference."
     new, odd = composed.evaluation, set(composed.outliers["event_id"])
@@ -535,7 +537,16 @@ def _refit(
     named = chosen_of(named, card.chosen)
     train = params.train.model_copy(update={"models": (named,)})
     rows = composed.sets[card.rows_of or card.recipe]
-    return refit(params.data, train, card.recipe, twin, rows, new)
+    if card.origin is None:
+        return refit(params.data, train, card.recipe, twin, rows, new)
+    strategy = next(s for s in params.train.strategies if s.title == card.origin.strategy)
+    strategy = settled(strategy, card.origin)
+    learn = lambda own, part: fit_with(params.data, own, named, strategy, part, before)[0]
+    made, model = refit(params.data, train, card.recipe, twin, rows, new, learn)
+    if model is None:
+        return made, None
+    whole = {"windows": tuple(dict.fromkeys((*card.windows, *made.windows)))}
+    return made.model_copy(update={**whole, "trained_from": card.trained_from}), model
 
 
 def _recall(

@@ -239,6 +239,7 @@ LABELS = "labels"  # the command that draws events to label
 RUNNERS = (*STAGES, LABELS)  # what runs code of others
 RUN_BY = {
     "estimator": ("monitor", "train", "evaluate"),  # models that are loaded answer there as well
+    "strategy": ("monitor", "train", "evaluate"),  # as its models, and it refits what has passed
     "gate": ("evaluate",),
     "trigger": ("decide",),
     "sampler": ("compose",),
@@ -254,6 +255,7 @@ def named_code(params: Params) -> dict[str, list[NamedCode]]:  # door -> names, 
     rules = params.decide.trigger.rules.values()
     return {
         "estimator": list(params.train.models),
+        "strategy": list(params.train.strategies),
         "gate": list(params.evaluate.gates),
         "trigger": [NamedCode(name=r.kind, args=getattr(r, "args", {})) for r in rules],
         "sampler": [

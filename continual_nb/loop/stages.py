@@ -339,9 +339,10 @@ def compose(project: Project, out: Path) -> str:
 
 # %% ../../nbs/85_loop/11_stages.ipynb #c665940a
 def train(project: Project, out: Path) -> str:
-    "Train one challenger per composed set."
+    "Train the challengers of every composed set."
     from continual_nb.composition.result import Composition
     from continual_nb.core.calibration import RECALIBRATE
+    from continual_nb.training.strategies import predecessors
     from continual_nb.training.train import train, with_always
 
     params = project.params()
@@ -350,10 +351,12 @@ def train(project: Project, out: Path) -> str:
         card.name: read_parquet(project.folder("compose") / f"sets/{card.name}.parquet")
         for card in composition.sets
     }
-    state = _state(project, project.iteration()) if RECALIBRATE in sets else None
-    champion = state.model(state.card.champion, params.train) if state else None
+    state, skip = _state(project, project.iteration()), None if sets else composition.reason
+    frozen = state.card.champion if RECALIBRATE in sets else None
+    champion = state.model(frozen, params.train) if frozen else None
+    before = predecessors(state, params.train)
     training, models = train(
-        params.data, params.train, sets, None if sets else composition.reason, champion=champion
+        params.data, params.train, sets, skip, champion=champion, before=before
     )
     made = len(models)
     everything = project.folder("compose") / "always.parquet"

@@ -6,11 +6,15 @@
 __all__ = ['FOLDS', 'FEW_LEFT_OUT', 'DRAWS', 'distance', 'Refit', 'refit']
 
 # %% ../../nbs/40_training/03_refit.ipynb #0423caed
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
 from ..core.calibration import RECALIBRATE
 from ..core.doors import OutOfTime
+from ..core.ensembles import aligned
 from ..core.files import ContinualError, number
 from ..core.metrics import losses
 from ..core.models import FEWEST, Model, Predictions, fit_named, predict
@@ -30,7 +34,8 @@ def distance(
     if one.proba is None or other.proba is None:
         return np.abs(one.answer - other.answer)
     classes = sorted({*one.classes, *other.classes})
-    return np.abs(_aligned(one, classes) - _aligned(other, classes)).sum(axis=1) / 2
+    a, b = (aligned(said.proba, said.classes, classes) for said in (one, other))
+    return np.abs(a - b).sum(axis=1) / 2
 
 # %% ../../nbs/40_training/03_refit.ipynb #abe95139
 def _aligned(said: Predictions, classes: list[str]) -> np.ndarray:
@@ -106,8 +111,10 @@ def refit(
     twin: Model,  # it
     rows: pd.DataFrame,  # what it learned from
     new: pd.DataFrame,  # the evaluation rows, later than these
+    learn: Callable[[Train, pd.DataFrame], Model] | None = None,  # None: from scratch
 ) -> tuple[Refit, Model | None]:
     "Train the recipe of the model that passed on the evaluation rows too, and check the result."
+    learn = learn or (lambda train, rows: fit_named(data, train, train.models[0], rows))
     about = {"twin": twin.hash, "recipe": recipe}
     if recipe == RECALIBRATE:
         because = "a correction of answers is not trained again"
@@ -121,9 +128,12 @@ def refit(
         because = f"{checked} rows are too few to check a refit on"
         return Refit(used=False, because=because, **about), None
     try:
-        model = _fitted(data, train, rows, new)
+        model = _fitted(learn, train, rows, new)
+        if model.hash == twin.hash:
+            because = "no row is used in how it came about"
+            return Refit(used=False, because=because, **about), None
         folds = [(new[mask], new[~mask]) for mask in left_out if mask.any()]
-        apart, floor, gain = _check(data, train, twin, rows, folds)
+        apart, floor, gain = _check(data, partial(_fitted, learn), train, twin, rows, folds)
     except OutOfTime:
         raise
     except ContinualError as error:
@@ -162,14 +172,16 @@ def _weighed_like(new: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return new
 
 
-def _fitted(data: Data, train: Train, *parts: pd.DataFrame) -> Model:
+def _fitted(
+    learn: Callable[[Train, pd.DataFrame], Model], train: Train, *parts: pd.DataFrame
+) -> Model:
     "Train the recipe on these rows together."
-    rows = pd.concat(parts).reset_index(drop=True)
-    return fit_named(data, train, train.models[0], rows)
+    return learn(train, pd.concat(parts).reset_index(drop=True))
 
 # %% ../../nbs/40_training/03_refit.ipynb #c353c860
 def _check(
     data: Data,
+    learn: Callable[..., Model],  # takes settings and parts of rows
     train: Train,
     twin: Model,
     rows: pd.DataFrame,
@@ -183,10 +195,10 @@ def _check(
     for seed in range(train.seed + 1, train.seed + 1 + DRAWS):
         drawn = rows.sample(len(rows), replace=True, random_state=seed)
         again = train.model_copy(update={"seed": seed})
-        floor = max(floor, float(away(_fitted(data, again, drawn), every).mean()))
+        floor = max(floor, float(away(learn(again, drawn), every).mean()))
     apart, gain = [], []
     for held, learned in folds:
-        made = _fitted(data, train, rows, learned)
+        made = learn(train, rows, learned)
         error = lambda model: losses(data, held["label"], predict(model, held, data))
         apart.append(away(made, held))
         gain.append(error(twin) - error(made))

@@ -65,6 +65,11 @@ def rush(evidence, rows=1):
     return evidence.rows >= rows
 
 
+def newer(make, rows, champion, context):
+    "The newer part of the rows."
+    return make(rows.tail(int(len(rows) * SHARE)))
+
+
 def leans(rows, context):
     return rows.tail(elsewhere)
 
@@ -158,7 +163,10 @@ def test_what_is_kept_of_cells_is_what_the_pipeline_trains(copy, turned, cells):
     before = loop.everything()
     trial = bench.try_it(
         "steep idea",
-        train={"model": [{"name": cells["Steep"], "args": {"C": 10.0}}]},
+        train={
+            "model": [{"name": cells["Steep"], "args": {"C": 10.0}}],
+            "strategies": [cells["newer"]],
+        },
         compose={"recipes": {"half": ["all", cells["newest"]]}},
         evaluate={"gates": ["enough_rows", {"name": cells["Wide"], "args": {"least": 1}}]},
         decide={"trigger": {"when": "own", "rules": {"own": {"kind": cells["rush"]}}}},
@@ -170,6 +178,7 @@ def test_what_is_kept_of_cells_is_what_the_pipeline_trains(copy, turned, cells):
     loop.dvc("repro", "evaluate")
     made = loop.json("data/work/train/training.json")["challengers"]
     assert {c["recipe"]: c["hash"] for c in made} == trial.challengers
+    assert made[0]["origin"]["strategy"] == "newer"
     (gates,) = loop.json("data/work/evaluate/evaluation.json")["gates"].values()
     assert gates[1]["name"] == "wide" and gates[1]["verdict"] == "pass"
     (step,) = loop.json("data/work/compose/composition.json")["sets"][0]["steps"][1:]

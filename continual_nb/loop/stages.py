@@ -339,7 +339,7 @@ def compose(project: Project, out: Path) -> str:
 
 # %% ../../nbs/85_loop/11_stages.ipynb #c665940a
 def train(project: Project, out: Path) -> str:
-    "Train the challengers of every composed set."
+    "Train one challenger per composed set."
     from continual_nb.composition.result import Composition
     from continual_nb.core.calibration import RECALIBRATE
     from continual_nb.training.strategies import predecessors

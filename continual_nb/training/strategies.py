@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REFIT', 'HELD_OUT', 'FEWEST_NEW', 'MOST_NEW', 'GRID', 'Predecessor', 'Predecessors', 'predecessors',
-           'StrategyContext', 'Found', 'mixed', 'weighted', 'recent_skill', 'check_strategies', 'fit_with', 'settled']
+           'StrategyContext', 'Found', 'mixed', 'recent_skill', 'check_strategies', 'fit_with', 'settled']
 
 # %% ../../nbs/40_training/01_strategies.ipynb #35bb5b43
 import copy
@@ -135,7 +135,7 @@ def mixed(
     answers: list[Predictions],  # of the same n rows
     shares: list[float],  # one a model; they sum to 1
 ) -> Predictions:
-    "Return the weighted mean of predictions; a class that a model does not know has no probability."
+    "Return the weighted mean of predictions; a class that a model does not know has none."
     if answers[0].proba is None:
         return Predictions(sum(w * p.answer for w, p in zip(shares, answers)), None, ())
     classes = tuple(sorted({name for p in answers for name in p.classes}))
@@ -188,11 +188,11 @@ def _blend(make, rows, champion, context, weight: float | None = None):
     if share == 1:
         return Found(new)
     shares = {"new": number(share), "champion": number(1 - share)}
-    made = weighted({"new": new, "champion": before.model}, shares, data)
+    made = _weighted({"new": new, "champion": before.model}, shares, data)
     return Found(made, shares, by, models=(before.model,))
 
 # %% ../../nbs/40_training/01_strategies.ipynb #92c33bd8
-def weighted(
+def _weighted(
     members: dict[str, Model],  # name -> model
     shares: dict[str, float],  # name -> share; they sum to 1
     data: Data,  # the task
@@ -228,7 +228,8 @@ def _champions(make, rows, champion, context, half_life: float = 3, most: int = 
     known = dict(list(known.items())[-most:])
     if len(known) < 2:
         raise ContinualError(
-            f"{len(known)} of the project's own models has been in production; an ensemble takes two",
+            f"{len(known)} of the project's own models has been in production; an ensemble takes "
+            "two",
             "it is made from the second one on",
         )
     skill, windows = recent_skill(context.before.scores, list(known), half_life)
@@ -244,7 +245,7 @@ def _champions(make, rows, champion, context, half_life: float = 3, most: int = 
     total = sum(plus[key] for key in used)
     shares = {key[:12]: number(plus[key] / total) for key in used}
     members = {key[:12]: known[key] for key in used}
-    made = weighted(members, shares, context.data)
+    made = _weighted(members, shares, context.data)
     return Found(made, shares, by, models=tuple(known[key] for key in used))
 
 # %% ../../nbs/40_training/01_strategies.ipynb #04ab6cf4
@@ -283,7 +284,7 @@ def _children(make, rows, column: str, parent: Model, most: int) -> dict[str, Mo
 def _checked(
     segment: Segment, parent: Model, child: Model | None, newest: pd.DataFrame, data: Data
 ) -> Segment:
-    "Measure on the newest rows what the mixture saves; where it is proven to lose, the parent stays."
+    "Measure what the mixture saves on the newest rows; where it is proven to lose, it goes."
     if child is None or len(newest) < FEWEST:
         return segment
     answers, share = [predict(m, newest, data) for m in (child, parent)], segment.weight
@@ -342,7 +343,8 @@ def _continuable(context: StrategyContext) -> tuple[Predecessor, Any]:
     if not hasattr(wanted, "partial_fit"):
         raise ContinualError(
             f"{kind} has no partial_fit, so its training cannot be continued",
-            "name a model that has one under train.models: laplace, or sklearn.linear_model:SGDClassifier",
+            "name a model that has one under train.models: laplace, or "
+            "sklearn.linear_model:SGDClassifier",
         )
     before = _champion(context)
     present = _last(before.model.pipeline)
@@ -366,7 +368,7 @@ def _warm_start(make, rows, champion, context, replay: float = 1.0, epochs: int 
     rows = rows[rows["label"].notna().to_numpy()].sort_values("event_time", kind="stable")
     if "label_share" in rows and rows["label_share"].notna().any():
         raise ContinualError(
-            "a continued training needs classes in their natural shares, and the recipe changes them",
+            "a continued training needs classes in their natural shares, which the recipe changes",
             "use a recipe that balances nothing",
         )
     fresh = (rows["event_time"] > pd.Timestamp(before.trained_until)).to_numpy()
@@ -500,7 +502,7 @@ def settled(
     strategy: NamedCode,  # one of train.strategies
     origin: Origin | None,  # of a model that it made
 ) -> NamedCode:
-    "Name a strategy with the weight that it chose, so that the same model can be made on more rows."
+    "Name a strategy with the weight that it chose, to make the same model on more rows."
     if origin is None or strategy.name != "blend" or "new" not in origin.weights:
         return strategy
     args = {**strategy.args, "weight": origin.weights["new"]}

@@ -12,6 +12,7 @@ import argparse
 import numpy as np
 import pandas as pd
 
+from continual_nb.backtest.certificate import part_of
 from continual_nb.backtest.exact import fold
 from continual_nb.core.ingest import delivered
 from continual_nb.core.models import load, predict
@@ -20,7 +21,6 @@ from continual_nb.monitoring.budget import PARTS
 
 NUMBERS = [f"x{i}" for i in range(8)]
 WORLDS = ("null", "covariate", "break", "gradual")
-PART = {"features": "drift", "target": "drift", "prediction": "drift", "quality": "quality"}
 
 
 def weights(world: str, seed: int, t: int, windows: int) -> np.ndarray:
@@ -64,12 +64,6 @@ def folded(world: str, seed: int, n: int, windows: int) -> tuple[Params, list]:
     rng, params = np.random.default_rng(10_000 + seed), settings(n)
     rows = [window(world, seed, t, windows, n, rng)[0] for t in range(windows)]
     return params, fold(params, delivered(pd.concat(rows, ignore_index=True), params.data))
-
-
-def part_of(incident) -> str:
-    "The part of the budget that an incident spends."
-    over = incident.members and incident.members[0] != "window"
-    return PART.get(incident.kind) or ("risk" if over else "harm")
 
 
 def true_loss(model, frame: pd.DataFrame, p: np.ndarray, data) -> float:

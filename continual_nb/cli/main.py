@@ -37,7 +37,7 @@ GROUPS = {
         "init": "Create a project from your data, or from real flights.",
         "costs": "Say what errors and work cost, in four questions.",
         "compare": "Compare two files: what broke, moved, and why.",
-        "certificate": "Estimate false alarms and the smallest change seen.",
+        "certificate": "Measure false alarms of the loop on this history.",
     },
     "Every window": {
         "status": "Show where the loop stands and the next step.",
@@ -1259,46 +1259,39 @@ def compare(
 # %% ../../nbs/90_cli/01_main.ipynb #95243928
 @cli.command()
 @click.option(
+    "--orders",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Shuffled orders of the history. Default: as many as turn about 60 windows.",
+)
+@click.option("--seed", metavar="N", default=0, help="Seed of orders and planted changes.")
+@click.option(
     "--html",
-    "page",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Write the result as one HTML file.",
 )
 @command(changes=False)
-def certificate(project, page):
-    """Estimate the monitor's false-alarm rate and the smallest detectable change by replaying the
-    reference."""
-    from continual_nb.core.files import ContinualError, read_json, write_bytes
-    from continual_nb.monitoring.budget import YEAR
-    from continual_nb.monitoring.certificate import certificate
-    from continual_nb.monitoring.compare import page_of
-    from continual_nb.monitoring.profiles.reference import Profile
+def certificate(project, orders, seed, html):
+    """Fold the whole loop over this project's own history in shuffled order: how often a person
+    would be called if nothing drifted, and the smallest change that the loop catches."""
+    from continual_nb.core.files import write_bytes
+    from continual_nb.loop.lookback import certify, page, said
 
-    places = [project.path(f"data/state/{side}/reference.json") for side in ("out", "in")]
-    place = next((p for p in places if p.exists()), None)
-    if place is None:
-        raise ContinualError(
-            "there is no reference yet",
-            "promote a first model: `continual run`, or `dvc repro` and `continual sign`",
-        )
-    params = project.params()
-    told = certificate(
-        Profile.read(place.parent), params.monitor, YEAR.get(params.windows.every, 12)
-    )
-    if page:
-        write_bytes(page, page_of(told.section()))
-    seen = sorted((c for c in told.columns), key=lambda c: c.distance or 9)
-    lines = [
-        told.sentence,
-        "",
-        *(
-            f"{c.column[:30]:<30} "
-            f"{'nothing' if c.distance is None else format(c.distance, '.2f'):>8}"
-            for c in seen[:15]
-        ),
-    ]
-    return {**told.to_dict(), "said": [*lines, *([f"open: {page}"] if page else [])]}, 0
+    found = certify(project, orders, seed, told=_order_progress)
+    if html:
+        write_bytes(html, page(found.section(), f"Certificate: {project.params().report.title}"))
+    return {
+        **found.to_dict(),
+        "said": [*said(found, terminal()), *([f"open: {html}"] if html else [])],
+    }, 0
+
+
+def _order_progress(orders):
+    "Show progress over orders of the history on a terminal."
+    from tqdm import tqdm
+
+    return tqdm(orders, unit="order", disable=not sys.stderr.isatty())
 
 # %% ../../nbs/90_cli/01_main.ipynb #51c42cba
 @cli.command()

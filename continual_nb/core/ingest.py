@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['UNITS', 'STAMPS', 'SINGLE_DIGITS', 'FAR', 'REWORDED', 'GROWTH', 'utc', 'time_format', 'spelled', 'doubles',
            'one_name', 'named', 'as_number', 'event_ids', 'known_columns', 'unused_columns', 'Arrival', 'Delivery',
-           'delivered', 'answers', 'with_answers', 'no_class', 'same_words', 'respelled', 'snapshot', 'Finding',
-           'Ingested', 'typed', 'ingest', 'new_columns', 'summarise']
+           'delivered', 'row_contents', 'answers', 'with_answers', 'no_class', 'same_words', 'respelled', 'snapshot',
+           'Finding', 'Ingested', 'typed', 'ingest', 'new_columns', 'summarise']
 
 # %% ../../nbs/00_core/08_ingest.ipynb #eff35083
 import difflib
@@ -472,11 +472,14 @@ def delivered(
     }
     frame = pd.concat([frame, pd.DataFrame(columns)], axis=1)
     frame, duplicates = _without_duplicates(frame, data.source)
-    contents = _contents(frame, data)
+    contents = row_contents(frame, data)
     return Delivery(frame, duplicates, contents=contents, unused=unused_columns(raw, data))
 
 # %% ../../nbs/00_core/08_ingest.ipynb #cd4a2f78
-def _contents(frame: pd.DataFrame, data: Data) -> pd.Series:
+def row_contents(
+    frame: pd.DataFrame,  # of a delivery
+    data: Data,
+) -> pd.Series:  # (n,) hashes
     "Hash the content of every delivered row as it would be stored."
     names = {f"feature {name}": name for name in data.features}
     rows = frame[["event_id", "event_time", *names]].rename(columns=names)

@@ -115,9 +115,9 @@ def backtest(
 
 # %% ../../nbs/85_loop/17_lookback.ipynb #ab6e1f02
 def certify(
-    project: Project,
+    project: Project,  # at least eight windows of history
     orders: int | None = None,  # shuffled; None: as fits about a minute on a small project
-    seed: int = 0,
+    seed: int = 0,  # of orders and planted changes
     told=iter,  # shows progress
 ):  # backtest.certificate.Certificate
     "Fold the whole loop over shuffled orders of this project's history, and over the true one."

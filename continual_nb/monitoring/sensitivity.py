@@ -26,7 +26,7 @@ class Detectable(Result):
 
 
 def detectable(
-    reference: Profile,
+    reference: Profile,  # its windows
     monitor: Monitor,  # budget, min_effect, min_rows, alpha
     windows: float,  # a year
 ) -> tuple[Detectable, ...]:
@@ -49,7 +49,10 @@ def detectable(
     )
 
 # %% ../../nbs/10_monitoring/44_sensitivity.ipynb #e9819130
-def draw_detectable(columns: tuple[Detectable, ...], most: int = 25) -> Picture | None:
+def draw_detectable(
+    columns: tuple[Detectable, ...],  # of `detectable`
+    most: int = 25,  # drawn
+) -> Picture | None:
     "Draw the smallest change detectable in one window, by column."
     drawn = sorted((c for c in columns if c.distance is not None), key=lambda c: c.distance)[-most:]
     if not drawn:

@@ -662,7 +662,7 @@ def next_(project, window):
 @cli.group(invoke_without_command=True)
 @click.pass_context
 def expect(context):
-    "List the expectations of deliveries, and those that monitoring proposes to add."
+    "List what deliveries and models are held to, and what this iteration proposes to add."
     if context.invoked_subcommand is None:
         context.invoke(expect_list)
 
@@ -671,12 +671,20 @@ def expect(context):
 @command(changes=False)
 def expect_list(project):
     "List expectations and proposals."
-    from continual_nb.loop.expect import proposals, suite_of
+    from continual_nb.loop.expect import proposals, redundant_now, suite_of
 
-    held, offered = suite_of(project).expectations, proposals(project)
+    suite, offered = suite_of(project), proposals(project)
+    held, spare = suite.expectations, redundant_now(project)
     said = [
         f"{len(held)} expectations in expectations.yaml",
         *(f"  {one.severity:<8} {one.id}: {one.words()}" for one in held),
+    ]
+    n = len(suite.behaviour)
+    said += [f"{n} requirement{'s' * (n > 1)} of models"] if n else []
+    said += [f"  gate     {one.id}: {one.words()}" for one in suite.behaviour]
+    said += [
+        f"  {name} has stopped nothing, and {by} implies it: delete it from expectations.yaml"
+        for name, by in spare.items()
     ]
     said += [
         f"{len(offered)} proposed by this iteration's findings",
@@ -685,6 +693,8 @@ def expect_list(project):
     said += ["next: continual expect accept ID"] if offered else []
     return {
         "expectations": [one.model_dump() for one in held],
+        "behaviour": [one.model_dump() for one in suite.behaviour],
+        "redundant": spare,
         "proposals": [one.model_dump() for one in offered],
         "said": said,
     }, 0
@@ -702,9 +712,10 @@ def expect_accept(project, id, owner, severity):
     from continual_nb.loop.expect import accept
 
     one = accept(project, id, owner, severity)
+    rank = getattr(one, "severity", "gate")
     return {
         "accepted": one.model_dump(),
-        "said": [f"expected from now on ({one.severity}): {one.words()}", "next: dvc repro"],
+        "said": [f"expected from now on ({rank}): {one.words()}", "next: dvc repro"],
     }, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #af3bc518

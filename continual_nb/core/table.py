@@ -123,7 +123,7 @@ TRAIN = Stage(
 EVALUATE = Stage(
     "evaluate",
     "Compare challengers, champion and replaced champions behind the gates.",
-    reads=("compose", "train", "data/state/in"),
+    reads=("compose", "train", "expectations.yaml", "data/state/in"),
     params=("data", "windows", "monitor", "compose.always", "train", "evaluate"),
     results=("evaluation",),
     signed=True,

@@ -25,6 +25,7 @@ from .recommend import Recommendation, automatic, model_names, recommend
 from .result import Outcome
 from .trust import trusted
 from ..evaluation.result import Evaluation
+from ..evaluation.suite import stopped
 from ..monitoring.result import Monitoring
 from ..policy.result import Proposal
 from ..training.cards import Card, Training
@@ -477,6 +478,7 @@ def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, cha
         if gains and not changed
         else 0.0,
         **_of_refit(evaluation.refit),
+        **({"caught": caught} if (caught := stopped(evaluation.gates)) else {}),
     }
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #99aa54fe

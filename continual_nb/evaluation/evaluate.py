@@ -16,6 +16,7 @@ import pandas as pd
 from ..composition.result import Composed, Composition
 from ..core.doors import OutOfTime
 from ..core.calibration import RECALIBRATE
+from ..core.expectations import Behaviour
 from ..core.files import ContinualError, canonical_json, number, sha256
 from continual_nb.core.gains import (
     EARLIER,
@@ -43,6 +44,14 @@ from continual_nb.evaluation.gates import (
     spell_gain,
 )
 from .result import FORMER, Evaluation
+from continual_nb.evaluation.suite import (
+    Requirement,
+    behaves,
+    cases_to_keep,
+    caught_so_far,
+    slices_to_watch,
+    stopped,
+)
 from ..monitoring.profiles.profile import ColumnProfile, column_profile
 from ..training.cards import Card, Training
 from ..training.refit import Refit, refit
@@ -163,6 +172,7 @@ def evaluate(
     # answers that cost no thought: `always` -> Model, `constant` -> what it answers
     yardsticks: Mapping[str, Model | dict[str, float]] = {},
     tested: Tested | None = None,  # a challenger whose recipe was scored in every window
+    suite: tuple[Behaviour, ...] = (),  # what every challenger is held to
 ) -> Evaluation:
     "Score every model, put every challenger through the gates, and name the candidate."
     rows = rows[rows["label"].notna()].reset_index(drop=True)
@@ -225,6 +235,11 @@ def evaluate(
     measured = _measured(data, rows, said, champion, yardsticks, evaluate.confidence)
     for card in cards:
         gates[card.hash] += _outdone(card, gains.get(card.hash), measured)
+        ask = partial(predict, models[card.hash], data=data)
+        gates[card.hash] += tuple(
+            behaves(one, rows, said[card.hash], ask, data, evaluate) for one in suite
+        )
+    proposed = _proposed(data, evaluate, rows, said, champion, (old, new), gates, iteration)
     if cards:
         worth = {
             key: gains[key].overall.gain if champion else -metrics[key].loss for key in recipes
@@ -243,6 +258,7 @@ def evaluate(
         profiles=_profiles(data, monitor, rows, said, [*recipes, *(crowned if profiled else ())]),
         unchecked=tuple(unchecked),
         yardsticks=measured,
+        proposed=tuple(one.model_dump(mode="json", exclude_defaults=True) for one in proposed),
     )
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #623711d5
@@ -299,6 +315,55 @@ def _measured(
         overall = difference("all", own - theirs, day, confidence)
         made.append(Comparison(against=champion.hash, challenger=key, recipe=name, overall=overall))
     return tuple(made)
+
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #58b6fd68
+def _proposed(
+    data: Data,
+    settings: Evaluate,
+    rows: pd.DataFrame,
+    said: dict[str, Predictions],
+    champion: Model | None,
+    pairs: tuple[tuple[Comparison, ...], tuple[Comparison, ...]],  # former champions, challengers
+    gates: dict[str, tuple[GateResult, ...]],
+    iteration: int,
+) -> list[Behaviour]:
+    "Propose requirements: where a challenger failed, and where a former champion is better."
+    if champion is None:
+        return []
+    made, present = [], said[champion.hash]
+    name = f"{iteration:03d}-{rows['window'].iloc[-1]}"
+    old, new = pairs
+    for pair in new:
+        failed = {g.name for g in gates.get(pair.challenger, ()) if g.verdict == "fail"}
+        if "no group harmed" in failed:
+            made += slices_to_watch(pair, rows, present, data, settings, name)
+        if pair.overall.high is not None and pair.overall.high < 0:
+            because = f"{pair.recipe} was proven worse than the model in production"
+            parts = present, said[pair.challenger]
+            made += cases_to_keep(pair, rows, *parts, data, because, name)
+    for pair in old:
+        if pair.overall.low is not None and pair.overall.low > 0:
+            because = (
+                f"{pair.challenger[:12]}, which was replaced, is proven better than its successor"
+            )
+            made += cases_to_keep(pair, rows, said[pair.challenger], present, data, because, name)
+    return list({one.id: one for one in made}.values())
+
+
+def _requirements(
+    suite: tuple[Behaviour, ...], state: State, found: Evaluation
+) -> tuple[Requirement, ...]:
+    "Say of every requirement when it came, why, and what it has stopped."
+    caught = caught_so_far(state.ledger, stopped(found.gates))
+    return tuple(
+        Requirement(
+            id=one.id,
+            added_in=one.meta.added_in,
+            because=one.meta.because,
+            caught=caught.get(one.id, 0),
+        )
+        for one in suite
+    )
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #cb63ffa8
 def _outdone(
@@ -469,6 +534,7 @@ def run_evaluation(
     composed: Composed,  # its evaluation set, and rows of windows evaluated before
     training: Training,
     challengers: Mapping[str, bytes],  # hash -> bytes
+    suite: tuple[Behaviour, ...] = (),  # what every challenger is held to
 ) -> tuple[Evaluation, dict[str, bytes]]:  # and the refit of the candidate, by its hash
     "Evaluate the models of an iteration, and train what passed on the evaluation rows too."
     leak = next((c for c in composed.composition.checks if c.verdict == "fail"), None)
@@ -511,6 +577,7 @@ def run_evaluation(
             **({CONSTANT: state.card.constant} if state.card.constant else {}),
         },
         tested=tested,
+        suite=suite,
     )
     recalled = _recall(params, state, composed, training, found, fresh)
     made, model = None, None
@@ -524,6 +591,7 @@ def run_evaluation(
     content = {model.hash: model.content} if made and made.used and model else {}
     more = {"recall": recalled, "refit": made, "window_gain": measured, "gains": gains}
     more |= {"fresher_now": later, "fresher": fresher, "refresh": refresh}
+    more |= {"suite": _requirements(suite, state, found)}
     return found.model_copy(update=more), content
 
 

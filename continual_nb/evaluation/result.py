@@ -6,7 +6,7 @@
 __all__ = ['FORMER', 'MATRIX', 'DRAWN', 'TRANSFER', 'PLAIN', 'forest', 'Evaluation']
 
 # %% ../../nbs/50_evaluation/03_result.ipynb #51d9d612
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from ..core.dictionary import Worded, names_in
 from ..core.gains import Gains, WindowGain
@@ -18,6 +18,7 @@ from .forgetting import Recall
 from .paired import Comparison, Delta
 from .gates import GateResult, spell, spell_gain
 from ..monitoring.profiles.profile import ColumnProfile
+from .suite import Requirement, suite_in_words
 from ..training.refit import Refit
 
 FORMER = "former champion"  # stands for the recipe of a replaced champion
@@ -116,6 +117,8 @@ class Evaluation(Worded):
     fresher: Gains | None = None  # and in all windows of the record
     # the present model has been tested in the place of its own recipe's training of today
     refresh: bool = False
+    suite: tuple[Requirement, ...] = ()  # what the behaviour of models is held to
+    proposed: tuple[dict[str, Any], ...] = ()  # requirements that a person may accept, as in YAML
 
     def section(self) -> Section:
         """Show the gains of the best challenger and its gates; the gates of the others and all
@@ -124,6 +127,7 @@ class Evaluation(Worded):
         shown, folded = _tables(self)
         told = (self.fresher if self.refresh else self.gains, self.recall, self.refit)
         more = [part.sentence for part in told if part is not None]
+        more.append(suite_in_words(self.suite))
         lead = " ".join(filter(None, (self.in_words, self.stop, *more)))
         return Section(
             "Is a new model better?", lead, _pictures(self), shown, self.unchecked, folded

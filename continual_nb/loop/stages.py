@@ -415,6 +415,7 @@ def evaluate(project: Project, out: Path) -> str:
         composed,
         Training.read(project.folder("train")),
         _challengers(project),
+        _suite(project).behaviour,
     )
     evaluation.write(out)
     _record_answers(project, out, composed.evaluation, _challengers(project) | refitted)

@@ -644,7 +644,7 @@ def _spelled_behaviour(behaviour: tuple[Behaviour, ...]) -> list[str]:
 
 
 def redundant(
-    suite: Suite,
+    suite: Suite,  # with what models must do
     caught: dict[str, int],  # id of a behaviour -> challengers that it has stopped
 ) -> dict[str, str]:  # id -> id of the one that implies it
     "Find behaviours that have stopped nothing and that another one implies."

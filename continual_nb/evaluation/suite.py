@@ -125,7 +125,7 @@ def _floor(
 
 
 def behaves(
-    one: Behaviour,
+    one: Behaviour,  # the requirement
     rows: pd.DataFrame,  # labelled evaluation rows
     said: Predictions,  # of the challenger, of these rows
     ask: Ask,  # what it answers to other rows
@@ -202,9 +202,9 @@ def slices_to_watch(
     pair: Comparison,  # a challenger against the champion
     rows: pd.DataFrame,  # labelled evaluation rows
     champion: Predictions,  # of these rows
-    data: Data,
+    data: Data,  # names and kinds of the columns
     settings: Evaluate,  # slice_tolerance, confidence
-    iteration: str,
+    iteration: str,  # as 004-2024-03
 ) -> list[Behaviour]:
     "Propose a floor for every group in which a challenger was proven to do harm."
     made, tolerance = [], settings.slice_tolerance
@@ -233,10 +233,10 @@ def cases_to_keep(
     pair: Comparison,  # two models
     rows: pd.DataFrame,  # labelled evaluation rows
     better: Predictions,  # what the better one says of them
-    worse: Predictions,
-    data: Data,
+    worse: Predictions,  # what the other one says
+    data: Data,  # names and kinds of the columns
     because: str,  # what was found
-    iteration: str,
+    iteration: str,  # as 004-2024-03
 ) -> list[Behaviour]:
     "Propose the rows on which the worse model errs most and the better one is right."
     if data.task == "regression" or data.private:
@@ -250,20 +250,20 @@ def cases_to_keep(
     frame = rows.iloc[order][[*data.features, "label"]]
     frame = frame.astype("object").where(frame.notna(), None)
     named = {name: source_name(name) for name in data.features} | {"label": data.label}
-    cases = [{named[k]: _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
+    cases = map(_plain, frame.rename(columns=named).to_dict("records"))
     meta = Meta(added_in=iteration, because=because)
     name = f"rows-of-{_slug(iteration)}"
     return [Behaviour(id=name, type="must_pass", rows=tuple(cases), meta=meta)]
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()}
 
 
 def missing_to_bear(
     findings: tuple[Finding, ...],  # of monitoring
-    data: Data,
-    iteration: str,
+    data: Data,  # names and kinds of the columns
+    iteration: str,  # as 004-2024-03
 ) -> list[Behaviour]:
     "Propose that answers may hardly depend on a feature that has once failed to come."
     lost = [f for f in findings if f.rule in ("missing jump", "all missing") and f.column]

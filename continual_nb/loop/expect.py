@@ -148,7 +148,7 @@ def accept(
 
 def with_entry(
     text: str,  # of expectations.yaml
-    one: Expectation | Behaviour,
+    one: Expectation | Behaviour,  # what is added
 ) -> str:
     "Write an entry at the end of its list; every other line stays as it is."
     block = "expectations" if isinstance(one, Expectation) else "behaviour"

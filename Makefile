@@ -33,7 +33,7 @@ test: install  ## notebooks, unit, pipeline and fault tests
 
 check: install  ## the large runs: a year of flights, five other projects, policies on known change, engines, clusters, a real browser
 	@! command -v java >/dev/null || python -c 'import pyspark' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,spark]'
-	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks --ignore checks/test_kills.py
+	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks
 
 explore: install  ## the property tests on examples that nobody has seen yet
 	@EXAMPLES=other python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile $$(grep -l '^from hypothesis' tests/*.py)
@@ -42,8 +42,8 @@ docs: install  ## the site of notebooks and docstrings, in _docs/; needs no netw
 	@python -m sphinx -q -W --keep-going -c docs . _docs
 	@echo "site to open: $(CURDIR)/_docs/index.html"
 
-kills: install  ## kill a run in every stage, many times over (long)
-	@python -m pytest -q -p no:cacheprovider checks/test_kills.py
+kills: install  ## kill every command at every step, and on a full disk (hours; `make check` draws a sample, by the seed KILLS=0)
+	@KILLS=all python -m pytest -q -p no:cacheprovider checks/test_kills.py
 
 worth: install  ## the loop beside never, always and fixed schedules, on flights, on a stream that changes and one that does not
 	@python benchmarks/worth.py $(or $(STREAMS),flights break:1 null:1) --data $(or $(DATA),data/streams)

@@ -1,5 +1,6 @@
 "Killed at every step, at any moment, and on a disk that is really full: the same bytes in the end."
 
+import json
 import os
 import random
 import shlex
@@ -8,40 +9,90 @@ import subprocess
 
 import pytest
 
-from loop import Loop
+from loop import Loop, side_by_side
 from stations import approved, born, copy, made, opened, sealed, turned, twice, world  # noqa: F401
 from test_faults import check_open, check_seal, check_stages, different, history
+from test_label_studio import annotation
+
+KILLS = os.environ.get("KILLS", "0")  # all: whole, as in `make kills`; a number: seed of a sample
+SIGN = ("sign", "approve", "--by", "continual", "--reason", "The gates passed.")
+IMPORT = ("labels", "import", "../done.json")
+RUN = ("run", "--until", "2024-01")
 
 
-def test_stages_and_dvc_killed_in_the_third_turn(born, turned, copy):
-    "The combination of stage and victim that tests/ leaves out."
-    check_stages(born, turned, copy, (2,))
+def drawn(cases: list, n: int) -> list:
+    "Draw n of the cases, the same ones everywhere; with KILLS=all return all of them."
+    return cases if KILLS == "all" else random.Random(int(KILLS)).sample(cases, n)
 
 
-def steps(loop: Loop, command: str) -> int:
-    "Count the steps of a command."
-    loop.continual(command, **loop.fault("kill", command, at=None))
-    return len(loop.log.read_text().splitlines())
+def steps(loop: Loop, *command: str) -> list[tuple[str, int]]:
+    "List the steps of a command, each with a kill before it and one after it."
+    loop.continual(*command, **loop.fault("kill", *command[:2], at=None))
+    numbers = range(1, len(loop.log.read_text().splitlines()) + 1)
+    return [(what, number) for what in ("kill", "kill_after") for number in numbers]
 
 
-@pytest.mark.parametrize("what", ["kill", "kill_after"])
-def test_open_killed_at_every_step(sealed, opened, copy, what):
-    check_open(
-        sealed, opened, copy, [(what, step) for step in range(1, steps(copy(sealed), "open") + 1)]
-    )
+@pytest.fixture(scope="module")
+def asked(approved, world):
+    "Answers wait in a file beside the project, as Label Studio exports them."
+
+    def make(place):
+        loop = approved.copy(place)
+        loop.continual("labels", "export", "--to", "label-studio")
+        tasks = loop.json("data/labels/001-2024-01.json")
+        for task in tasks:
+            task["annotations"] = [annotation("1")]
+        (loop.home / "done.json").write_text(json.dumps(tasks))
+
+    return made(world, "asked", make)
 
 
-@pytest.mark.parametrize("what", ["kill", "kill_after"])
-def test_seal_killed_at_every_step(approved, sealed, copy, what):
-    check_seal(
-        approved,
-        sealed,
-        copy,
-        [(what, step) for step in range(1, steps(copy(approved), "seal") + 1)],
-    )
+# -- steps -----------------------------------------------------------------------------------------------
+if KILLS == "all":  # tests/ has the other two combinations of stage and victim
+
+    def test_stages_and_dvc_killed_in_the_third_turn(born, turned, copy):
+        check_stages(born, turned, copy, (2,))
 
 
-@pytest.mark.parametrize("seed", range(3))
+def test_open_killed_at_every_step(sealed, opened, copy):
+    check_open(sealed, opened, copy, drawn(steps(copy(sealed), "open"), 3))
+
+
+def test_seal_killed_at_every_step(approved, sealed, copy):
+    check_seal(approved, sealed, copy, drawn(steps(copy(approved), "seal"), 3))
+
+
+@pytest.mark.parametrize("station, words", [("turned", SIGN), ("asked", IMPORT)])
+def test_sign_and_import_killed_at_every_step(request, copy, station, words):
+    "The same command once more ends as if it had never been killed."
+    fixed = request.getfixturevalue(station)
+    end = copy(fixed, "end")
+    cases = drawn(steps(end, *words), 2)
+
+    def killed(number: int, what: str, at: int) -> list[str]:
+        loop = copy(fixed, f"{number}")
+        loop.continual(*words, code=-signal.SIGKILL, **loop.fault(what, *words[:2], at=at))
+        loop.continual(*words)
+        return apart(loop, end)
+
+    calls = [lambda case=case: killed(*case) for case in [(n, *c) for n, c in enumerate(cases)]]
+    wrong = side_by_side(*calls)
+    assert [(case, names) for case, names in zip(cases, wrong) if names] == []
+
+
+def apart(loop: Loop, other: Loop) -> list[str]:
+    "Name the files that differ; a decision may differ in the moment that it was signed at."
+    moment = lambda one: [
+        line
+        for line in one.path("data/decision.yaml").read_text().splitlines()
+        if not line.startswith("signed_at")
+    ]
+    same = ["data/decision.yaml"] if moment(loop) == moment(other) else []
+    return [name for name in different(loop, other) if name not in same]
+
+
+# -- any moment ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seed", drawn([0, 1, 2], 1))
 def test_run_killed_at_any_moment(sealed, twice, copy, seed):
     "Kill `continual run` alone or with all its children, again and again, each time a little later."
     loop, draw = copy(sealed), random.Random(seed)
@@ -72,32 +123,41 @@ def test_run_killed_at_any_moment(sealed, twice, copy, seed):
     assert "everything fits" in loop.continual("verify").out
 
 
-@pytest.fixture(scope="module")
-def ran(born, world):
-    "One window of `continual run` on a disk with room."
-    return made(world, "ran", lambda place: born.copy(place).continual("run", "--until", "2024-01"))
+# -- a full disk -----------------------------------------------------------------------------------------
+def on_a_disk(loop: Loop, room: int, *words: str) -> tuple[int, int, str, Loop]:
+    """Run a command on a disk with so much room (kB); if it fails, once more with plenty of it.
 
-
-@pytest.mark.parametrize("room", [150, 400, 800])  # kB that are free
-def test_a_disk_that_is_really_full(born, ran, copy, tmp_path, room):
-    "What is said goes elsewhere, as to a terminal; with room again, the same command finishes with the same bytes."
-    loop, place, end, told = copy(born), tmp_path / "small", tmp_path / "end", tmp_path / "told.txt"
-    place.mkdir()
-    used = int(
-        subprocess.run(
-            ["du", "-sk", "--apparent-size", loop.home], capture_output=True, text=True, check=True
-        ).stdout.split()[0]
-    )
-    blocks = sum(4 * (-(-file.lstat().st_size // 4096) or 1) for file in loop.home.rglob("*"))
-    small, said = shlex.quote(str(place)), shlex.quote(str(told))
+    Returns how it ended the first time, by how many kB the files had grown then, what it said
+    (kept elsewhere, as on a terminal), and the project as it is in the end."""
+    small, end, told = (loop.home.parent / f"{name}-{room}" for name in ("small", "end", "told"))
+    small.mkdir()
+    disk, goal, said = (shlex.quote(str(path)) for path in (small, end, told))
     script = f"""
-        mount -t tmpfs -o size={max(used, blocks) + room}k tmpfs {small} && cp -a {shlex.quote(str(loop.home))}/. {small} && cd {small}/project || exit 99
-        continual run --until 2024-01 > {said} 2>&1; echo "ended $?"
-        mount -o remount,size=200m {small}
-        continual run --until 2024-01 >&2 && cp -a {small} {shlex.quote(str(end))}
+        mount -t tmpfs -o size=1g tmpfs {disk} && cp -a {shlex.quote(str(loop.home))}/. {disk} && cd {disk}/project || exit 99
+        used() {{ df -k --output=used {disk} | tail -1; }}
+        before=$(used)
+        mount -o remount,size=$((before + {room}))k {disk} || exit 98
+        {shlex.join(words)} > {said} 2>&1
+        ended=$?
+        echo "$ended $(($(used) - before))"
+        mount -o remount,size=1g {disk}
+        {{ [ $ended = 0 ] || {shlex.join(words)} >&2; }} && cp -a {disk} {goal}
     """
-    assert "ended 1" in loop.run("unshare", "-rm", "sh", "-c", script, code=0).out, told.read_text()
-    assert "Traceback" not in told.read_text() and "free some space" in told.read_text(), (
-        told.read_text()
-    )
-    assert different(Loop(end), ran) == []
+    code, grown = loop.run("unshare", "-rm", "sh", "-c", script).out.split()
+    return int(code), int(grown), told.read_text(), Loop(end)
+
+
+FULL = [("sealed", ("open",)), ("approved", ("seal",)), ("turned", SIGN), ("asked", IMPORT)]
+
+
+@pytest.mark.parametrize("station, words", drawn(FULL, 2) + [("born", RUN)] * (KILLS == "all"))
+def test_a_disk_that_is_really_full(request, copy, station, words):
+    "With room again, the same command ends as on a disk that had it from the start."
+    loop = copy(request.getfixturevalue(station))
+    code, grown, told, end = on_a_disk(loop, 1 << 19, "continual", *words)
+    assert code == 0 and grown > 0, told
+    for part in drawn([1, 3, 5, 7], 1):
+        room = grown * part // 8
+        code, _, told, now = on_a_disk(loop, room, "continual", *words)
+        assert code == 1 and "Traceback" not in told and "free some space" in told, (room, told)
+        assert apart(now, end) == [], room

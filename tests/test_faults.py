@@ -109,11 +109,12 @@ def open_killed(loop: Loop, what: str, at: str | int) -> str:
         code := loop.continual("open", code=None, **loop.fault(what, "open", at=at)).code
     ) != -signal.SIGKILL:
         return f"ended with {code}"
+    unfinished = loop.path(".dvc/tmp/continual/open.json").exists()
     said = loop.continual("status", code=None)
     if "001-2024-01" in said.out and "next: continual open" in said.out:
         said = loop.continual("open", code=None)
-    elif "finished opening iteration 002-2024-02" not in said.err:
-        return f"does not say that it finishes the opening: {said}"
+    elif unfinished != ("finished opening iteration 002-2024-02" in said.err):
+        return f"does not say whether it finishes the opening: {said}"
     return said.err if said.code not in (0, 2) else ""
 
 

@@ -7,8 +7,8 @@ __all__ = ['THREADS', 'GROUPS', 'ANSWERS', 'Commands', 'fail', 'terminal', 'wrap
            'run', 'open_', 'steer', 'rollback', 'sign', 'feedback', 'seal', 'next_', 'expect', 'expect_list',
            'expect_accept', 'expect_check', 'labels', 'labels_export', 'labels_import', 'labels_status', 'why', 'diff',
            'forget', 'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'doors', 'schema',
-           'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials', 'stage', 'main',
-           'notify', 'turn_', 'schedule']
+           'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials', 'stage',
+           'complete_user', 'main', 'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/01_main.ipynb #823a7768
 import json
@@ -1452,10 +1452,32 @@ def stage(context, name):
 
     sys.exit(run_guarded(name, context.obj["debug"]))
 
+# %% ../../nbs/90_cli/01_main.ipynb #3e00e604
+def complete_user() -> dict[str, str]:  # variables that were missing, with what they are now
+    "Name the user of this process, and a home, where the machine has no entry for it."
+    import pwd
 
+    try:
+        pwd.getpwuid(os.getuid())
+        return {}
+    except KeyError:
+        named = any(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME"))
+        missing = {} if named else {"LOGNAME": f"uid-{os.getuid()}"}
+        missing |= {} if os.environ.get("HOME") else {"HOME": "/nonexistent"}
+        os.environ.update(missing)
+        return missing
+
+# %% ../../nbs/90_cli/01_main.ipynb #0187f257
 def main() -> None:
     "The program `continual`."
     os.environ.setdefault("PYTHONSAFEPATH", "continual")  # what we start imports nothing from here
+    if missing := complete_user():
+        words = " ".join(f"{name}={value}" for name, value in missing.items())
+        click.echo(
+            f"note: no user of this machine has the number {os.getuid()}; before `dvc` or `git` "
+            f"by hand: export {words}",
+            err=True,
+        )
     if "stage" in sys.argv[1:3]:
         os.environ.update({name: "1" for name in THREADS})
     try:
@@ -1467,6 +1489,13 @@ def main() -> None:
         code = 1
     except click.Abort:
         code = 1
+    except OSError as error:  # of a command that needs no project
+        from continual_nb.loop.pinning import cannot_write
+
+        told = cannot_write(error)
+        if told is None or "--debug" in sys.argv:
+            raise
+        fail(told)
     sys.exit(code if isinstance(code, int) else 0)
 
 # %% ../../nbs/90_cli/01_main.ipynb #b65ffb5a

@@ -1038,9 +1038,9 @@ def _git_and_dvc(project: Project) -> bool:
     if top is None or ignored:
         project.git("init", "-q", "-b", "main")
         top = project.root
-    if not project.git("config", "user.email", check=False).strip():
-        project.git("config", "user.name", "continual")
-        project.git("config", "user.email", "continual@localhost")
+    for key, value in (("user.name", "continual"), ("user.email", "continual@localhost")):
+        if not project.git("config", key, check=False).strip():
+            project.git("config", key, value)
     inside = top != project.root
     if not project.path(".dvc").exists():
         project.dvc("init", "-q", *(["--subdir"] if inside else []))

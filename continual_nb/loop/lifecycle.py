@@ -6,7 +6,7 @@
 __all__ = ['WORDS_OF', 'DVC_OWNED', 'TRACKED', 'to_yaml', 'decision_yaml', 'steer_yaml', 'initial_state', 'write_code',
            'complete_pipeline', 'next_iteration', 'read_source', 'open_iteration', 'steer', 'roll_back', 'sign',
            'signing_key', 'ssh_signature', 'stale_stages', 'stale_parts', 'seal', 'finish_seal', 'check_commits',
-           'recover', 'signed_automatically', 'run_iteration', 'repro', 'run_windows', 'refresh']
+           'check_identity', 'recover', 'signed_automatically', 'run_iteration', 'repro', 'run_windows', 'refresh']
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #51f1d4c2
 import json
@@ -395,7 +395,7 @@ def _carry_state(project: Project, iteration: Iteration) -> None:
 def _snapshot_now(project: Project, iteration: Iteration, delivery) -> None:
     "Take the snapshot at once, so that what the source says later cannot get in."
     place = project.folder("snapshot")
-    for left in place.parent.glob(".arrival-*"):  # of an open that was killed
+    for left in place.parent.glob(".arrival*"):  # of an open that was killed
         shutil.rmtree(left, ignore_errors=True)
     head = place / "arrival.json"
     if head.exists():
@@ -703,6 +703,7 @@ def seal(project: Project, checked: bool = False) -> str:
         )
     check_open_iteration(project)
     _unlock_git(project)
+    check_identity(project)
     check_commits(project)
     note(project, "seal", name=iteration.name)
     finish_seal(project, iteration, tag)
@@ -835,6 +836,19 @@ def check_commits(
             "`git config user.signingkey` names the key; `git config commit.gpgsign false` in "
             "this repository does without",
         )
+
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #9b9c9123
+def check_identity(
+    project: Project,  # whose Git settings count
+) -> None:
+    "Refuse to begin where Git does not know who commits."
+    for role in ("AUTHOR", "COMMITTER"):
+        if run(["git", "var", f"GIT_{role}_IDENT"], project.root, check=False).returncode:
+            raise ContinualError(
+                f"Git does not know who commits here: no name or no e-mail address ({role.lower()})",
+                "`git config user.name NAME`, `git config user.email NAME@HOST`, then the command "
+                "again",
+            )
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #71465649
 def _unlock_git(project: Project) -> None:

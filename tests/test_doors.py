@@ -33,6 +33,14 @@ class Stump(ClassifierMixin, BaseEstimator):
         if self.bad == "raise":
             raise RuntimeError("no luck")
         self.classes_, self.cut_ = np.unique(y), float(np.median(X[:, 0])) + SHIFT
+        if self.bad == "chance":
+            self.cut_ += np.random.default_rng().normal()
+        if self.bad == "large":
+            self.ballast_ = np.random.default_rng(0).normal(size=200_000)
+        if self.bad == "classes":
+            self.classes_ = np.array(["no", "yes"])
+        if self.bad == "no classes":
+            del self.classes_
         return self
 
     def predict_proba(self, X):
@@ -137,13 +145,25 @@ def test_what_does_not_fit_the_door_stops_the_training(project, named, problem, 
         ("raise", "RuntimeError: no luck (extensions/stump.py, line"),
         ("nan", "do not exist"),
         ("short", "shape (63, 2)"),
+        ("classes", "answers the classes no, yes where the labels are 0, 1"),
+        ("no classes", "answers the classes none where"),
+        ("large", "MB, and train.max_size allows 1"),
+        ("chance", "second training on the same rows gave another model"),
     ],
 )
 def test_a_model_that_fails_is_a_challenger_that_is_not_there(project, bad, words):
     named = {"name": "extensions.stump:Stump", "args": {"bad": bad}}
-    training, models = train(DATA, Train(models=["linear", named]), {"refit_all": rows()})
+    settings = Train(models=["linear", named], check_repeat=True, max_size=1)
+    training, models = train(DATA, settings, {"refit_all": rows()})
     assert [card.model for card in training.challengers] == ["linear"] and len(models) == 1
     assert words in training.failed["refit_all, Stump"]
+
+
+def test_a_training_is_repeated_only_where_that_is_asked_for(project):
+    for bad in ("chance", "large"):
+        named = {"name": "extensions.stump:Stump", "args": {"bad": bad}}
+        loose = Train(models=[named], max_size=None)
+        assert len(train(DATA, loose, {"refit_all": rows()})[1]) == 1
 
 
 def test_an_endless_loop_is_no_answer(project):

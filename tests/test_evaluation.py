@@ -218,6 +218,11 @@ def test_the_floor():
     assert verdict(logistic(rows["x"])) == "pass"
     assert verdict(logistic(-3 * rows["x"])) == "fail"
     assert verdict(logistic(0.1 * np.random.default_rng(1).normal(size=500))) == "not enough data"
+    assert verdict(logistic(0 * rows["x"])) == "fail"
+    about = (DATA, rows, logistic(0 * rows["x"]), constant_answer(DATA, rows["label"]), 0.95)
+    assert "the same for all 500 events" in better_than_base_rate(*about).reason
+    in_place = better_than_base_rate(*about, needed=False)  # better than a bad champion, perhaps
+    assert in_place.verdict == "not enough data" and not in_place.needed
     one = rows.assign(label=pd.Series(["1"] * 500, dtype="str"))
     assert verdict(logistic(rows["x"]), one) == "not enough data"
 

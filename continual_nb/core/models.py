@@ -439,6 +439,21 @@ def _choice(fitted) -> dict[str, Any]:
     inner = {" + ".join(subset): number(loss) for subset, loss in fitted.inner_.items()}
     return {"chosen": fitted.chosen_, "inner": inner}
 
+# %% ../../nbs/00_core/13_models.ipynb #726c8ce7
+def _check_classes(fitted, label: np.ndarray, data: Data) -> None:
+    "Raise unless a classifier answers classes of the labels that it has learned from."
+    if data.task == "regression":
+        return
+    own, known = getattr(fitted, "classes_", None), sorted(set(map(str, label)))
+    listed = [] if own is None else list(map(_word, own))
+    if len(listed) > 1 and set(listed) <= set(known):
+        return
+    raise ContinualError(
+        f"the model answers the classes {', '.join(listed) or 'none'} where the labels are "
+        f"{', '.join(known)}",
+        "let fit keep `classes_ = np.unique(y)`",
+    )
+
 # %% ../../nbs/00_core/13_models.ipynb #0e40dd01
 def fit(
     estimator,  # an unfitted sklearn estimator; it is cloned
@@ -473,6 +488,7 @@ def fit(
         with threadpool_limits(1):
             fitted = clone(estimator).fit(table, label, **_weights(rows, estimator))
             best = getattr(fitted, "best_", fitted)  # what an ensemble chose
+            _check_classes(best, label, data)
             made = Model.of(_corrected(best, rows, label))
             return replace(made, **_choice(fitted))
     except ValueError as error:

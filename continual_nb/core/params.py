@@ -971,6 +971,13 @@ class Train(Block):
         description="train what passed the gates on the evaluation rows too, before it is put in "
         "place",
     )
+    max_size: float | None = Field(
+        500, gt=0, description="megabytes that a model may have to be a challenger; null: any size"
+    )
+    check_repeat: bool = Field(
+        False,
+        description="train every challenger twice, and refuse one that is not the same to the byte",
+    )
     trusted_types: tuple[str, ...] = Field(
         (), description="classes of your own that a stored model may hold, as package.module.Class"
     )

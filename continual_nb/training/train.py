@@ -6,7 +6,7 @@
 __all__ = ['Job', 'jobs_of', 'absent', 'train', 'with_always']
 
 # %% ../../nbs/40_training/02_train.ipynb #da68f76e
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,6 +67,21 @@ def absent(
     return {name: tuple(missing.index[missing[name]]) for name in some}
 
 # %% ../../nbs/40_training/02_train.ipynb #30907807
+def _check_model(model: Model, train: Train, again: Callable[[], Model]) -> None:
+    "Raise for a model that is too large, or that a second training does not give again."
+    size = len(model.content) / 1e6
+    if train.max_size is not None and size > train.max_size:
+        raise ContinualError(
+            f"the model has {size:,.1f} MB, and train.max_size allows {train.max_size:g}",
+            "make it smaller, or raise train.max_size in params.yaml",
+        )
+    if train.check_repeat and again().hash != model.hash:
+        raise ContinualError(
+            "a second training on the same rows gave another model: nobody could reproduce it",
+            "take its randomness from random_state, which gets train.seed",
+        )
+
+
 def _one(
     data: Data, train: Train, before: Predecessors, rows: pd.DataFrame, job: Job, at: Place
 ) -> tuple[Model, Origin | None] | str:
@@ -76,7 +91,10 @@ def _one(
             if job.champion is not None:
                 made = recalibrated(job.champion, rows, data)
                 return replace(made, types=job.champion.types), None
-            return fit_with(data, train, job.named, job.strategy, rows, before)
+            made = fit_with(data, train, job.named, job.strategy, rows, before)
+            again = lambda: fit_with(data, train, job.named, job.strategy, rows, before)[0]
+            _check_model(made[0], train, again)
+            return made
     except OutOfTime:
         raise
     except ContinualError as error:

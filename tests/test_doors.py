@@ -35,6 +35,8 @@ class Stump(ClassifierMixin, BaseEstimator):
         self.classes_, self.cut_ = np.unique(y), float(np.median(X[:, 0])) + SHIFT
         if self.bad == "chance":
             self.cut_ += np.random.default_rng().normal()
+        if self.bad == "shared":
+            self.cut_ += np.random.normal()
         if self.bad == "large":
             self.ballast_ = np.random.default_rng(0).normal(size=200_000)
         if self.bad == "classes":
@@ -149,6 +151,7 @@ def test_what_does_not_fit_the_door_stops_the_training(project, named, problem, 
         ("no classes", "answers the classes none where"),
         ("large", "MB, and train.max_size allows 1"),
         ("chance", "second training on the same rows gave another model"),
+        ("shared", "second training on the same rows gave another model"),
     ],
 )
 def test_a_model_that_fails_is_a_challenger_that_is_not_there(project, bad, words):

@@ -6,7 +6,9 @@
 __all__ = ['Job', 'jobs_of', 'absent', 'train', 'with_always']
 
 # %% ../../nbs/40_training/02_train.ipynb #da68f76e
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,6 +69,17 @@ def absent(
     return {name: tuple(missing.index[missing[name]]) for name in some}
 
 # %% ../../nbs/40_training/02_train.ipynb #30907807
+@contextmanager
+def _other_luck(seed: int) -> Iterator[None]:
+    "Let the generators that a process shares stand elsewhere, as they do in another process."
+    kept = random.getstate(), np.random.get_state()
+    random.seed(seed), np.random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(kept[0]), np.random.set_state(kept[1])
+
+
 def _check_model(model: Model, train: Train, again: Callable[[], Model]) -> None:
     "Raise for a model that is too large, or that a second training does not give again."
     size = len(model.content) / 1e6
@@ -93,7 +106,8 @@ def _one(
                 return replace(made, types=job.champion.types), None
             made = fit_with(data, train, job.named, job.strategy, rows, before)
             again = lambda: fit_with(data, train, job.named, job.strategy, rows, before)[0]
-            _check_model(made[0], train, again)
+            with _other_luck(train.seed + 1):
+                _check_model(made[0], train, again)
             return made
     except OutOfTime:
         raise

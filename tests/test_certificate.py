@@ -137,7 +137,7 @@ def test_too_little_history_is_said_on_the_command_line(tmp_path, monkeypatch):
     params, frame = sold(5, 60)
     frame.to_csv(tmp_path / "orders.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    made = ["init", "shop", "--data", "orders.csv", "--label", "returned", "--every", "month"]
+    made = "init shop --data orders.csv --time when --label returned --every month".split()
     for argument in (made, ["certificate", "--json"]):
         answer = CliRunner().invoke(cli, argument)
         assert answer.exit_code == 0, answer.output

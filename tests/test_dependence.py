@@ -1,12 +1,28 @@
 """Rows that belong together are worth fewer, and P(outcome | inputs) is tested where a label is given."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from continual_nb.backtest.exact import fold
 from continual_nb.core.files import ContinualError
+from continual_nb.core.ingest import delivered
+from continual_nb.core.metrics import clusters_of
+from continual_nb.core.metrics import days as days_of
+from continual_nb.core.params import Train
+from continual_nb.loop.init import guess
 from continual_nb.monitoring.compare import Monitor
+from continual_nb.monitoring.detectors.dependence import one_of_each
 from continual_nb.monitoring.diagnosis.relation import relation
+
+_spec = importlib.util.spec_from_file_location(
+    "entities", Path(__file__).parents[1] / "benchmarks/entities.py"
+)
+entities = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(entities)
 
 
 def users(rng, shift: float = 0.0, of: str = "u", n: int = 120, rows: int = 20) -> pd.DataFrame:
@@ -109,3 +125,78 @@ def test_off_the_overlap_nothing_is_told():
     kinds = dict.fromkeys("xyz", "numeric")
     asked = relation(then, now, kinds, [then.label, now.label], False, 0.05, 0.1)
     assert asked.verdict == "not testable" and "have comparable rows" in asked.note
+
+
+def test_a_named_entity_is_carried_through_the_loop_and_no_feature(tmp_path):
+    rng, n = np.random.default_rng(3), 3 * 200
+    users = rng.integers(0, 30, n)
+    when = pd.date_range("2024-01-01", periods=n, freq=pd.Timedelta(weeks=3) / n)
+    x = rng.normal(size=30)[users] + rng.normal(size=n)
+    y = (rng.random(n) < 1 / (1 + np.exp(-2 * x))).astype(int)
+    frame = pd.DataFrame({"when": when, "user": users, "x": x, "y": y})
+    frame.to_csv(tmp_path / "f.csv", index=False)
+    params, said = guess(
+        str(tmp_path / "f.csv"),
+        tmp_path,
+        "when",
+        "y",
+        label_delay="1h",
+        entity="user",
+        every="week",
+    )
+    assert params.data.entity == "user" and params.data.features == ("x",)
+    assert any(one.about == "entity" and "30" in one.what for one in said)
+    params = params.model_copy(update={"train": Train(models="linear")})
+    turns = fold(params, delivered(frame, params.data))
+    assert any(turn.outcome.champion for turn in turns)
+    about = [line for t in turns for line in t.monitoring.unchecked if "Rows of one user" in line]
+    assert about and not any(
+        "data.entity" in line for t in turns for line in t.monitoring.unchecked
+    )
+    checks = [c for t in turns for c in t.composition.checks if c.name.endswith(": entities")]
+    assert checks and all("of an entity that training knows" in c.sentence for c in checks)
+
+
+def test_intervals_count_entities_where_they_are_named():
+    rows = pd.DataFrame(
+        {
+            "event_id": [f"e{k}" for k in range(6)],
+            "event_time": pd.date_range("2024-01-01", periods=6, freq="D", tz="UTC"),
+            "entity_key": pd.Series(["a", "a", "b", "b", None, None], dtype="str"),
+        }
+    )
+    assert len(set(clusters_of(rows))) == 4  # a, b, and two rows of nobody
+    assert (clusters_of(rows.drop(columns="entity_key")) == days_of(rows)).all()
+    assert (clusters_of(rows[2:]) == clusters_of(rows)[2:]).all()
+
+
+def test_one_row_of_each_entity_and_window_is_kept():
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame(
+        {
+            "event_id": [f"e{k}" for k in range(300)],
+            "window": rng.choice(["a", "b"], 300),
+            "entity_key": pd.Series(rng.choice(["u", "v", "w"], 300), dtype="str"),
+        }
+    )
+    rows.loc[:9, "entity_key"] = None
+    kept = one_of_each(rows)
+    named = kept.dropna(subset="entity_key")
+    assert len(named) == 6 == len(named.drop_duplicates(["window", "entity_key"]))
+    assert len(kept) == 16 and kept.index.is_monotonic_increasing
+
+
+def test_the_monitor_of_the_loop_knows_what_rows_of_users_are_worth():
+    alarms, seen = {}, 0
+    for name, data in (("named", entities.NAMED), ("independent", entities.PLAIN)):
+        alarms[name] = 0
+        for pair in range(10):
+            rng = np.random.default_rng([77, pair])
+            then, now = (entities.month(rng, m, 15, 20) for m in ("2024-01", "2024-02"))
+            alarms[name] += bool(entities.rings(data, then, now))
+    for pair in range(4):
+        rng = np.random.default_rng([78, pair])
+        then = entities.month(rng, "2024-01", 100, 20)
+        now = entities.month(rng, "2024-02", 100, 20, 1.0)
+        seen += any("x0" in i.columns for i in entities.rings(entities.NAMED, then, now))
+    assert alarms["named"] <= 1 < alarms["independent"] and seen >= 3

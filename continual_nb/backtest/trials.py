@@ -17,7 +17,7 @@ import pandas as pd
 from ..composition.compose import Composed, compose_for
 from ..core.earlier import read_params
 from ..core.files import ContinualError, canonical_json, number, sha256
-from ..core.metrics import days, losses
+from ..core.metrics import clusters_of, losses
 from ..core.models import Model, predict
 from ..core.params import Data, Params, parse
 from ..core.pictures import BLUE, ORANGE, QUIET, axes, picture
@@ -289,7 +289,9 @@ class _Gap:
     def over(self, other, at=slice(None), label: str = "all", reverse: bool = False) -> Delta:
         "Gain over another column; reversed: what the other gains over this one."
         gains = (self.others[other] - self.losses)[at]
-        return difference(label, -gains if reverse else gains, days(self.rows)[at], self.level)
+        return difference(
+            label, -gains if reverse else gains, clusters_of(self.rows)[at], self.level
+        )
 
     def parts(self, data: Data, today) -> dict[str, Any]:
         "Gain over params.yaml's best recipe: in whole, by slice, by window."

@@ -289,6 +289,11 @@ def _is_number(text: str) -> bool:
     help="Columns to use although they look like leaks, ids or constants, separated by commas.",
 )
 @click.option(
+    "--entity",
+    metavar="COL",
+    help="Column: whom or what a row is about, as a user; its rows are judged together.",
+)
+@click.option(
     "--private",
     metavar="COLS",
     multiple=True,

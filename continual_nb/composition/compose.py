@@ -122,10 +122,22 @@ def _counts(values: pd.Series) -> dict[str, int]:
     return {str(name): int(n) for name, n in values.value_counts().sort_index().items()}
 
 # %% ../../nbs/30_composition/02_compose.ipynb #050758b7
+def _entity_check(name: str, rows: pd.DataFrame, evaluation: pd.DataFrame) -> list[Check]:
+    "Say how many rows of the evaluation set are of entities that a training set knows."
+    known, asked = set(rows["entity_key"].dropna()), evaluation["entity_key"].dropna()
+    share = float(asked.isin(known).mean()) if len(asked) else 0.0
+    sentence = (
+        f"{share:.0%} of evaluation rows are of an entity that training knows; training ends "
+        "before they happen, and intervals count entities, not rows"
+    )
+    return [Check(name=f"{name}: entities", verdict="pass", sentence=sentence)]
+
+
 def leak_checks(
     sets: dict[str, pd.DataFrame], evaluation: pd.DataFrame, data: Data, as_of: pd.Timestamp
 ) -> tuple[Check, ...]:
-    "Check that no training set touches the evaluation set."
+    """Check that no training set touches the evaluation set, and say how many of its entities the
+    model has learned from."""
     made = []
     for name, rows in sets.items():
         shared = int(rows["event_id"].isin(set(evaluation["event_id"])).sum())
@@ -163,6 +175,7 @@ def leak_checks(
                 f"{usual:.0%} of training rows those of another one",
             ),
         ]
+        made += _entity_check(name, rows, evaluation) if data.entity else []
     return tuple(made)
 
 # %% ../../nbs/30_composition/02_compose.ipynb #c66d9563

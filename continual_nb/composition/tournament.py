@@ -16,7 +16,7 @@ from .compose import newest_cohort, take_recipes
 from .recipes import NOW, eligible_rows
 from .samplers import Context
 from ..core.files import ContinualError, number
-from ..core.metrics import days, interval_of_mean
+from ..core.metrics import clusters_of, interval_of_mean
 from ..core.models import Model
 from ..core.params import Compose, Data
 from ..core.replay import replay
@@ -166,7 +166,7 @@ def tournament(
     scored = [made for _, made in found]
     lost = {name: _joined(scored, name) for name in names}
     trained = {name: _trained(scored, name) for name in names}
-    clusters = np.concatenate([days(split.cohort) for split, _ in found])
+    clusters = np.concatenate([clusters_of(split.cohort) for split, _ in found])
     return Tournament(
         windows=tuple(split.window for split, _ in found),
         rows=len(clusters),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from .prediction_log import Logged
 from .files import ContinualError, number
-from .metrics import days, interval_of_mean, losses
+from .metrics import clusters_of, interval_of_mean, losses
 from .models import FEWEST, Model, Predictions, features
 from .params import Data
 from .results import Result
@@ -119,7 +119,7 @@ def correctable(
         saved[~learn] -= losses(
             data, rows["label"][~learn], _mended(shown, label, learn, said.classes)
         )
-    found = interval_of_mean(saved, days(rows), confidence)
+    found = interval_of_mean(saved, clusters_of(rows), confidence)
     return (
         None
         if found.low is None

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .files import number
-from .metrics import days, interval_of_mean
+from .metrics import clusters_of, interval_of_mean
 from .pictures import BLUE, INK, QUIET, axes, picture
 from .replay import ALWAYS, CONSTANT
 from .results import Picture, Result, Section
@@ -49,7 +49,7 @@ def window_gain(
     "Measure one window."
     from scipy.special import ndtri, stdtrit
 
-    found = interval_of_mean(gains, days(rows))
+    found = interval_of_mean(gains, clusters_of(rows))
     if not found.se or not flat.mean() > 0:
         return None
     wide = float(stdtrit(found.df, 0.975) / ndtri(0.975))

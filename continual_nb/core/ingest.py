@@ -327,6 +327,7 @@ def known_columns(
         "label_time": data.label_time,
         "prediction": data.prediction,
         "score": data.score,
+        "entity": data.entity,
     }
     named = [
         (key.format(role.replace("_", "-") if key[0] == "-" else role), name)
@@ -366,6 +367,7 @@ def unused_columns(
 ) -> dict[str, str]:  # name -> numeric or categorical, as its values are
     "List the columns of a source that have no role."
     roles = {data.time, data.label, data.id, data.label_time, data.prediction, data.score}
+    roles.add(data.entity)
     used = roles | {source_name(name) for name in data.features}
     kind = lambda column: "numeric" if pd.api.types.is_numeric_dtype(column) else "categorical"
     return {str(name): kind(raw[name]) for name in raw.columns if name not in used}
@@ -466,10 +468,7 @@ def delivered(
         else spelled(raw[source_name(name)])
         for name in data.features
     }
-    columns |= {
-        role: answers(raw[name], data) if role == "answered" else as_number(raw[name])
-        for role, name in data.logged.items()
-    }
+    columns |= {role: _carried(raw[name], role, data) for role, name in data.carried.items()}
     frame = pd.concat([frame, pd.DataFrame(columns)], axis=1)
     frame, duplicates = _without_duplicates(frame, data.source)
     contents = row_contents(frame, data)
@@ -488,6 +487,13 @@ def row_contents(
     return content_hashes(rows.assign(**finite), data.numeric, (*data.categorical, *data.text))
 
 # %% ../../nbs/00_core/08_ingest.ipynb #55ea7ac0
+def _carried(column: pd.Series, role: str, data: Data) -> pd.Series:
+    "Read a column that is no feature: what production answered, its score, or an entity's name."
+    if role == "entity_key":
+        return spelled(column)
+    return answers(column, data) if role == "answered" else as_number(column)
+
+
 def answers(column: pd.Series, data: Data) -> pd.Series:
     """Read labels, or what a model said in their place: classes as text, or finite numbers; empty
     text is missing."""
@@ -677,7 +683,7 @@ def _corrections(
     lost = (answered & rows["label"].isna() & rows["unread"].isna()).to_numpy(bool)
     inside = (rows["window"].isin(restated) | ~rows["window"].isin(seen)).to_numpy()
     stored = _stored_rows(store, data, rows["event_time"][inside])
-    columns = ["event_id", "event_time", *raw, *data.logged]
+    columns = ["event_id", "event_time", *raw, *data.carried]
     now = rows[columns].rename(columns=raw).reset_index(drop=True)
     before = stored.set_index("event_id").reindex(now["event_id"]).reset_index()
     known = before["event_time"].notna().to_numpy() & inside
@@ -816,7 +822,7 @@ def snapshot(
             new[[f"feature {name}" for name in data.features]].set_axis(
                 list(data.features), axis=1
             ),
-            new[list(data.logged)],
+            new[list(data.carried)],
         ],
         axis=1,
     )
@@ -979,7 +985,7 @@ def typed(
                     sentence=f"{name} is missing in every new row.",
                 )
             )
-    made |= {role: events[role] for role in data.logged if role in events}
+    made |= {role: events[role] for role in data.carried if role in events}
     return pd.concat(
         [events[["event_id", "event_time", "known_at"]], pd.DataFrame(made, index=events.index)],
         axis=1,

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CLIP', 'FEWEST_DAYS', 'LOSS', 'VALUES', 'losses', 'constant_answer', 'baseline_losses', 'Interval',
-           'interval_of_mean', 'days', 'auc', 'Metrics', 'Score', 'measure']
+           'interval_of_mean', 'days', 'clusters_of', 'auc', 'Metrics', 'Score', 'measure']
 
 # %% ../../nbs/00_core/14_metrics.ipynb #30707420
 from typing import Literal, NamedTuple
@@ -151,10 +151,21 @@ def interval_of_mean(
 def days(
     rows: pd.DataFrame,  # rows with `event_time`
 ) -> np.ndarray:  # (n,) days since 1970-01-01 UTC
-    "Return the UTC day of every event: the cluster of every interval."
+    "Return the UTC day of every event."
     time = rows["event_time"]
     time = time.dt.tz_convert("UTC").dt.tz_localize(None) if time.dt.tz is not None else time
     return time.to_numpy().astype("datetime64[D]").astype("int64")
+
+
+def clusters_of(
+    rows: pd.DataFrame,  # rows with `event_time`; `entity_key` where data.entity is named
+) -> np.ndarray:  # int (n,)
+    "Return the cluster of every event for intervals: its entity, or else its UTC day."
+    if "entity_key" not in rows or not rows["entity_key"].notna().any():
+        return days(rows)
+    alone = rows["event_id"] if "event_id" in rows else rows["event_time"].astype("str")
+    name = rows["entity_key"].fillna(alone).astype("str").to_numpy(dtype=object)
+    return pd.util.hash_array(name).astype("int64")
 
 # %% ../../nbs/00_core/14_metrics.ipynb #0f4e2690
 def auc(
@@ -279,7 +290,7 @@ def measure(
             values=dict.fromkeys(names),
             notes=("no labelled rows",),
         )
-    found = interval_of_mean(losses(data, rows["label"], said), days(rows), confidence)
+    found = interval_of_mean(losses(data, rows["label"], said), clusters_of(rows), confidence)
     base = float(baseline_losses(data, rows["label"]).mean())
     if data.task == "regression":
         values, notes = _of_numbers(rows["label"].to_numpy(dtype="float64"), said)

@@ -58,6 +58,7 @@ OWN = (
     "scored",
     "sample_weight",
     "label_share",
+    "entity_key",
 )  # columns of the loop
 GROUP = re.compile(r"group [1-9]\d*")  # how a level of a private column is called
 MARK = " (column)"  # what tells a feature from the loop's own column of that name
@@ -160,6 +161,11 @@ class Data(Block):
         None,
         description="module:function@hash: asked for production's answers where no column has them",
     )
+    entity: str | None = Field(
+        None,
+        description="column: whom or what a row is about, as a user or a machine; its rows are "
+        "judged together",
+    )
     task: Literal["classification", "regression"] = Field(
         "classification", description="classification or regression"
     )
@@ -189,6 +195,11 @@ class Data(Block):
             for role, name in (("answered", self.prediction), ("scored", self.score))
             if name
         }
+
+    @property
+    def carried(self) -> dict[str, str]:
+        "Columns beside the features that the store keeps with an event: our name -> its name."
+        return self.logged | ({"entity_key": self.entity} if self.entity else {})
 
     @property
     def delay(self) -> timedelta:
@@ -233,7 +244,7 @@ class Data(Block):
     @model_validator(mode="after")
     def _one_role_each(self):
         roles = [self.time, self.label, *map(source_name, self.features)] + [
-            c for c in (self.id, self.label_time, self.prediction, self.score) if c
+            c for c in (self.id, self.label_time, self.prediction, self.score, self.entity) if c
         ]
         twice = sorted({name for name in roles if roles.count(name) > 1})
         if twice:

@@ -212,7 +212,7 @@ def rows_as_of(
 ) -> pd.DataFrame:
     """Return events with what is known of their labels: event_id, event_time, window, features,
     label, label_time."""
-    columns = ["event_id", "event_time", "known_at", *data.features, *data.logged]
+    columns = ["event_id", "event_time", "known_at", *data.features, *data.carried]
     wide = MOVED if any(p.corrections for p in store.partitions) else pd.Timedelta(0)
     span = (start and start - wide, end and end + wide)
     events = store.read("events.parquet", columns, *span)
@@ -263,8 +263,9 @@ def empty_rows(data: Data) -> pd.DataFrame:
     for name in data.features:
         frame[name] = pd.Series(dtype="float64" if name in data.numeric else "str")
     answer = "float64" if data.task == "regression" else "str"
-    for name in data.logged:
-        frame[name] = pd.Series(dtype=answer if name == "answered" else "float64")
+    kinds = {"answered": answer, "scored": "float64", "entity_key": "str"}
+    for name in data.carried:
+        frame[name] = pd.Series(dtype=kinds[name])
     frame["label"] = pd.Series(dtype=answer)
     frame["label_time"] = pd.Series(dtype=TIME)
     return frame

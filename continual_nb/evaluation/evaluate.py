@@ -26,7 +26,7 @@ from continual_nb.core.gains import (
     gains_so_far,
     window_gain,
 )
-from ..core.metrics import Score, baseline_losses, days, losses, measure
+from ..core.metrics import Score, baseline_losses, clusters_of, losses, measure
 from ..core.models import Model, Predictions, chosen_of, load, named_types, predict
 from ..core.params import Data, Evaluate, Monitor, Params, Train
 from ..core.replay import ALWAYS, CONSTANT
@@ -300,7 +300,7 @@ def _measured(
     "Compare every yardstick with the champion, on all events; one that cannot answer is left out."
     if champion is None:
         return ()
-    made, label, day = [], rows["label"], days(rows)
+    made, label, day = [], rows["label"], clusters_of(rows)
     own = losses(data, label, said[champion.hash])
     for name, yardstick in yardsticks.items():
         if isinstance(yardstick, dict):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import number
-from ..core.metrics import Score, days, interval_of_mean, losses, measure
+from ..core.metrics import Score, clusters_of, interval_of_mean, losses, measure
 from ..core.models import Model, predict
 from ..core.params import Data
 from ..core.pictures import INK, axes, picture
@@ -212,7 +212,7 @@ def row(
         if best is not None:
             other = losses(data, part["label"], predict(others[best.model], part, data))
             gain = other - losses(data, part["label"], said)
-            found = interval_of_mean(gain, days(part), shared)
+            found = interval_of_mean(gain, clusters_of(part), shared)
             against = {"best": best.model, "gain": number(found.mean)}
             against |= {"low": number(found.low), "high": number(found.high)}
         made.append(

@@ -18,7 +18,7 @@ import pandas as pd
 from ..core.doors import OutOfTime, built_in, check_door, limited, make, resolve
 from ..core.files import ContinualError
 from ..core.gains import Gains
-from ..core.metrics import baseline_losses, days, losses
+from ..core.metrics import baseline_losses, clusters_of, losses
 from ..core.models import Predictions
 from ..core.params import Data, Evaluate, NamedCode
 from ..core.replay import CONSTANT
@@ -100,7 +100,7 @@ def better_than_base_rate(
         reason = f"It answers the same for all {len(rows):,} events: a constant needs no model."
         return GateResult(name=name, verdict="fail", reason=reason)
     gains = baseline_losses(data, label, constant) - losses(data, label, challenger)
-    delta = difference("all", gains, days(rows), confidence)
+    delta = difference("all", gains, clusters_of(rows), confidence)
     around = (
         "compared with always predicting the base rate of its training data, it saves "
         f"a loss per event of {spell_gain(delta)}."

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import number
-from ..core.metrics import FEWEST_DAYS, Interval, days, interval_of_mean, losses
+from ..core.metrics import FEWEST_DAYS, Interval, clusters_of, interval_of_mean, losses
 from ..core.models import Predictions, positive
 from ..core.params import Data
 from ..core.results import Result
@@ -202,7 +202,7 @@ def metric_gains(
     confidence: float = 0.95,  # of every interval
 ) -> tuple[Delta, ...]:  # accuracy, auc and brier, or rmse; positive is better
     "Compare the metrics that people name, each with its own paired test; days are taken together."
-    day = days(rows)
+    day = clusters_of(rows)
     if data.task == "regression":
         truth = rows["label"].to_numpy(dtype="float64")
         errors = np.stack([truth - champion.answer, truth - challenger.answer], axis=1) ** 2
@@ -265,7 +265,7 @@ def compare(
     recipe: str = "",  # of the challenger
 ) -> Comparison:
     "Compare two models on the same labelled rows, in whole and by slice."
-    label, day = rows["label"], days(rows)
+    label, day = rows["label"], clusters_of(rows)
     gains = losses(data, label, champion) - losses(data, label, challenger)
     groups = {key: at for key, at in slice_masks(data, rows).items() if len(at) >= FEWEST_ROWS}
     lost = won = None

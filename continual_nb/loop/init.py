@@ -616,7 +616,8 @@ def find_features(
             f"did you mean {near[0]!r}?" if near else "look at --exclude and --keep",
         )
     taken = {
-        data.get(role) for role in ("time", "label", "id", "label_time", "prediction", "score")
+        data.get(role)
+        for role in ("time", "label", "id", "label_time", "prediction", "score", "entity")
     } | set(exclude)
     free = [name for name in frame.columns if name not in taken]
     leaks = (
@@ -754,6 +755,7 @@ def guess(
     answered_by: str
     | None = None,  # a function that answers as production does, as module:function@hash
     timezone: str | None = None,
+    entity: str | None = None,  # column: whom or what a row is about
     private: tuple[str, ...] = (),  # columns whose values are not to be seen
     project: str = "project",
 ) -> tuple[Params, list[Said]]:
@@ -771,7 +773,15 @@ def guess(
         prediction=prediction,
         score=score,
         timezone=timezone,
+        entity=entity,
     )
+    if entity:
+        n = found.frame[entity].nunique()
+        found.tell(
+            "entity",
+            f"{entity}: {n:,}, {len(found.frame) / max(n, 1):.3g} rows each",
+            "data.entity",
+        )
     found = hide(found, private)
     find_id(found)
     find_label(found, task)

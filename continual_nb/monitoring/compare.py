@@ -70,6 +70,7 @@ from continual_nb.monitoring.detectors.dependence import (
     entity_like,
     measured,
     thinned,
+    with_design,
 )
 from .detectors.familiar import drawn, familiar
 from continual_nb.monitoring.detectors.dates import (
@@ -1053,11 +1054,7 @@ class _Depending:
 
     def _spread(self, profile: ColumnProfile) -> ColumnProfile:
         "A profile that knows what its rows are worth."
-        effect = self.depends.effects.get(profile.column, 1.0)
-        if not self.depends.material or effect < 1.1:
-            return profile
-        df = float(max(self.depends.blocks - 2, 2))
-        return profile.model_copy(update={"design": effect, "design_df": df})
+        return with_design(profile, self.depends)
 
     def _independent(self, ready: dict[str, pd.Series]) -> dict[str, pd.Series]:
         "Rows of both sides that hardly depend on each other, for the tests that take them so."

@@ -25,7 +25,7 @@ from continual_nb.core.ensembles import (
     aligned,
 )
 from ..core.files import ContinualError, number, sha256
-from ..core.metrics import Score, days, interval_of_mean, losses
+from ..core.metrics import Score, clusters_of, interval_of_mean, losses
 from continual_nb.core.models import (
     FEWEST,
     Model,
@@ -290,7 +290,7 @@ def _checked(
     answers, share = [predict(m, newest, data) for m in (child, parent)], segment.weight
     both = mixed(answers, [share, 1 - share])
     saved = losses(data, newest["label"], answers[1]) - losses(data, newest["label"], both)
-    found = interval_of_mean(saved, days(newest))
+    found = interval_of_mean(saved, clusters_of(newest))
     worse = found.high is not None and found.high < 0
     spread = {"low": number(found.low), "high": number(found.high)} if found.low is not None else {}
     about = {"checked": len(newest), "gain": number(found.mean), **spread}

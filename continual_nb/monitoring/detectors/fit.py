@@ -9,6 +9,7 @@ __all__ = ['fit_reference']
 import pandas as pd
 
 from ...core.params import Data, Monitor
+from .dependence import one_of_each
 from .joint import fit_joint
 from .outliers import fit_outliers
 from .vectors import fit_all
@@ -37,11 +38,12 @@ def fit_reference(
         )
     )
     windows = tuple(str(name) for name in rows["window"].unique())
-    together = fit_joint(rows, kinds, rows["window"]) if len(rows) else None
+    apart = one_of_each(rows)  # what takes rows as independent sees one of each entity
+    together = fit_joint(apart, kinds, apart["window"]) if len(rows) else None
     odd = fit_outliers(
         tuple(c for c in made if c.role == "feature"), together, rows, rows["window"]
     )
-    said = fit_all(kinds, rows, rows["window"]) if len(rows) else ()
+    said = fit_all(kinds, apart, apart["window"]) if len(rows) else ()
     return Profile(
         windows=windows,
         iteration=iteration,

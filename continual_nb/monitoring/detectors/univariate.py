@@ -438,7 +438,7 @@ def beside_usual(
         np.where(others, window, 0),
         ordered,
         monitor.min_rows,
-        lean=not floor,
+        lean=not floor or profile.design > 1,
         rest=None if ordered else profile.width - 2,
     )
     enough = min(found.rows, found.reference_rows) >= monitor.min_rows
@@ -540,7 +540,7 @@ def tested(
         window,
         ordered,
         monitor.min_rows,
-        lean=not floor,
+        lean=not floor or profile.design > 1,
         rest=None if ordered else profile.width - 2,
     )
     evidence = widened(evidence, profile)

@@ -14,7 +14,13 @@ import numpy as np
 import pandas as pd
 
 from ...core.files import number
-from ...core.metrics import Metrics, baseline_losses, days, interval_of_mean, losses
+from continual_nb.core.metrics import (
+    Metrics,
+    baseline_losses,
+    clusters_of,
+    interval_of_mean,
+    losses,
+)
 from ...core.models import Predictions
 from ...core.params import Data
 from ...core.results import Result
@@ -80,7 +86,7 @@ def cohort(
         return None
     loss = losses(data, rows["label"], said)
     level = float(loss.mean() / base.mean())
-    found = interval_of_mean(loss - level * base, days(rows))
+    found = interval_of_mean(loss - level * base, clusters_of(rows))
     free = rows["label"].nunique() - 1 if data.task == "classification" else 1
     if not found.se or not math.isfinite(level):
         return None

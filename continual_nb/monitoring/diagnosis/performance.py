@@ -16,7 +16,7 @@ from continual_nb.core.metrics import (
     Metrics,
     Score,
     baseline_losses,
-    days,
+    clusters_of,
     interval_of_mean,
     losses,
     measure,
@@ -73,7 +73,7 @@ def excess(
     if base is None or base.mean() == 0:
         return None
     found = interval_of_mean(
-        losses(data, rows["label"], predictions) - level.value * base, days(rows), confidence
+        losses(data, rows["label"], predictions) - level.value * base, clusters_of(rows), confidence
     )
     then = level.se * base.mean()
     variance = found.se**2 + then**2

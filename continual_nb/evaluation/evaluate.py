@@ -22,6 +22,7 @@ from continual_nb.core.gains import (
     EARLIER,
     Gains,
     WindowGain,
+    choices_so_far,
     fresher_so_far,
     gains_so_far,
     window_gain,
@@ -96,6 +97,7 @@ class Tested:
     gains: Gains  # what the record says of its recipe
     earlier: Model | None = None  # one window older; None: it is compared with the champion
     alike: tuple[str, ...] = ()  # recipes that take the same rows
+    choices: Gains | None = None  # what the recipe gained on whatever was in production
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #c5cd5f0c
 def _beside(
@@ -107,7 +109,10 @@ def _beside(
 ) -> list[str]:
     """Keep beside a recipe that was tested in many windows only what is proven to be better: another
     draw of its own rows is measured on the newest window, and says how good it is there; that
-    window is one of many, which differ."""
+    window is one of many, which differ. Where the record proves that following the recipe would
+    have been better than the choices that were made, nothing stays beside it."""
+    if tested.choices is not None and tested.choices.holds:
+        return [tested.hash]
     alike = [worth[key] for key in recipes if recipes[key] in tested.alike]
     best, apart = max([worth[tested.hash], *alike]), tested.gains.between
 
@@ -480,6 +485,7 @@ def _over_time(
     composed: Composed,  # the rows that decide
     gains: Gains | None,  # of the yardstick over the champion, in all windows since it changed
     fresher: Gains | None,  # of its training one window later, in all windows
+    choices: Gains | None,  # over whatever was in production, in all windows
 ) -> tuple[Card, Tested] | None:
     """The yardstick of the iteration before as a challenger, where a new training is tried at all.
     Where the champion is that yardstick, its recipe is what was tested: one window later against
@@ -496,12 +502,13 @@ def _over_time(
     if card.hash != state.card.champion:
         both = own and gains is not None and fresher is not None
         found = max(gains.shared, fresher.shared, key=lambda g: g.log_e) if both else gains
-        return (card, Tested(card.hash, found, None, alike)) if found else None
+        return (card, Tested(card.hash, found, None, alike, choices)) if found else None
     earlier = state.card.earlier_card.get("hash")
     able = own and fresher is not None and earlier and params.train.refit
     if not able or training.always.hash == card.hash:
         return None
-    return card, Tested(card.hash, fresher, state.model(earlier, params.train), alike)
+    before = state.model(earlier, params.train)
+    return card, Tested(card.hash, fresher, before, alike, choices)
 
 # %% ../../nbs/50_evaluation/04_evaluate.ipynb #f7667931
 def _alike(composition: Composition) -> tuple[str, ...]:  # names of recipes
@@ -553,7 +560,8 @@ def run_evaluation(
     gains = gains_so_far(state.ledger, recipe, measured)
     later = measure(earlier, EARLIER) if earlier else None
     fresher = fresher_so_far(state.ledger, recipe, later)
-    found = _over_time(params, state, training, composed, gains, fresher) if fresh else None
+    over_time = (gains, fresher, choices_so_far(state.ledger, recipe, measured))
+    found = _over_time(params, state, training, composed, *over_time) if fresh else None
     card, tested = found or (None, None)
     now = training
     if card is not None:

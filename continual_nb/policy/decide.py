@@ -13,7 +13,7 @@ from functools import partial
 
 from ..core.costs import money
 from ..core.files import number
-from ..core.gains import SCALES, Gains, fresher_so_far, gains_so_far
+from ..core.gains import SCALES, Gains, choices_so_far, fresher_so_far, gains_so_far
 from ..core.params import Decide, Trigger
 from ..core.state import State
 from ..monitoring.diagnosis.causes import cause_of_fault
@@ -296,10 +296,12 @@ def _gains_more(
     "Compare another way out with what retraining is known to gain over the present model."
     if gains_pay(params, monitoring, state, known).answer != "yes":
         return ""
-    found, costs = gains_so_far(state.ledger), params.costs
+    found, costs, choices = gains_so_far(state.ledger), params.costs, choices_so_far(state.ledger)
     sure = found.gain - params.gains * found.se
     worth = sure * monitoring.rows * params.horizon * costs.loss - costs.change
     cash = partial(money, currency=costs.currency)
+    if worth <= net and choices.holds:
+        return f"a new training goes before it. {choices.sentence.rstrip('.')}"
     if worth <= net:
         return ""
     return (

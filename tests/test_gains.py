@@ -13,6 +13,7 @@ from continual_nb.core.gains import (
     EARLIER,
     WindowGain,
     added_up,
+    choices_so_far,
     fresher_so_far,
     gains_so_far,
     log_evidence,
@@ -20,6 +21,7 @@ from continual_nb.core.gains import (
 )
 from continual_nb.core.ingest import delivered
 from continual_nb.core.params import Evaluate, Params
+from continual_nb.evaluation import evaluate as evaluation
 from continual_nb.evaluation.gates import shown_over_time
 from continual_nb.evaluation.paired import Comparison, Delta
 from continual_nb.evaluation.result import Evaluation
@@ -78,6 +80,31 @@ def test_what_a_later_training_gains_is_about_the_recipe_and_outlives_champions(
     assert fresher_so_far([lines[0], change, *lines[1:], change]).rows == 1200
     assert fresher_so_far(lines, "b") is None
     assert fresher_so_far(lines, "a", now=parts(0.05)[0]).rows == 1600
+
+
+def test_what_was_chosen_instead_of_a_recipe_is_judged_over_the_whole_record():
+    lines, change = entries(parts(0.02, 0.03, 0.04)), {"kind": "decision", "answer": "promoted"}
+    first = {**parts(0.3)[0].model_dump(), "against": "constant"}
+    found = choices_so_far([{"kind": "evaluation", "always": first}, lines[0], change, *lines[1:]])
+    assert found.rows == 1200 and found.holds and "what was in production" in found.sentence
+    assert choices_so_far(lines, "b") is None
+    turned = choices_so_far([*lines, *entries(parts(*[0.05] * 20, *[-0.01] * 12))])
+    assert turned.proven and not turned.holds, "the newest windows no longer say so"
+
+
+def test_beside_a_recipe_that_would_have_been_better_than_what_was_chosen_no_other_stays():
+    gains, won = added_up(parts(0.03, 0.04)), {}
+    for key, gain in {"best": 0.2, "tested": 0.02}.items():
+        about = dict(detectable=0.1, p_value=0.001, se=0.02, df=300.0)
+        overall = Delta(name="all", rows=400, gain=gain, low=gain - 0.04, high=gain + 0.04, **about)
+        won[key] = Comparison(against="a", challenger=key, recipe=key, overall=overall)
+    recipes, worth = {"best": "refit_recent", "tested": "always"}, {"best": 0.2, "tested": 0.02}
+    beside = lambda one: evaluation._beside(one, ["best", "tested"], recipes, worth, won)
+    assert beside(evaluation.Tested("tested", gains)) == ["best", "tested"]
+    lived = choices_so_far(entries(parts(*[0.03] * 6)))
+    assert beside(evaluation.Tested("tested", gains, choices=lived)) == ["tested"]
+    not_proven = choices_so_far(entries(parts(0.01)))
+    assert beside(evaluation.Tested("tested", gains, choices=not_proven)) == ["best", "tested"]
 
 
 def test_the_next_window_is_expected_to_be_like_the_newest():

@@ -6,6 +6,7 @@ import pytest
 
 from continual_nb.backtest.exact import fold
 from continual_nb.core.calibration import (
+    HALVES,
     RECALIBRATE,
     Correctable,
     correctable,
@@ -15,8 +16,8 @@ from continual_nb.core.calibration import (
 from continual_nb.core.files import ContinualError
 from continual_nb.core.ingest import delivered
 from continual_nb.core.ledger import append
-from continual_nb.core.metrics import measure
-from continual_nb.core.models import estimator, fit, load, predict
+from continual_nb.core.metrics import losses, measure
+from continual_nb.core.models import Model, estimator, fit, load, predict
 from continual_nb.core.params import (
     Compose,
     Costs,
@@ -93,6 +94,21 @@ def test_a_corrected_model_mends_a_shift_and_is_the_same_bytes_every_time(kind, 
 
 
 @pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize("shift", [-8.0, 2.0])
+def test_half_a_step_keeps_half_of_the_gain_and_half_of_the_harm(kind, shift):
+    data = DATA[kind]
+    champion = fit(estimator(data, Train(models=["linear"])), rows(kind, 1500, 1), data)
+    made, later = recalibrated(champion, rows(kind, 300, 2, 2.0), data), rows(kind, 1000, 3, shift)
+    whole = Model.of(made.pipeline.members[HALVES[1]])
+    asked = [predict(one, later, data) for one in (champion, whole, made)]
+    before, whole, half = (losses(data, later["label"], said) for said in asked)
+    assert (half <= (before + whole) / 2 + 1e-9).all()
+    assert shift > 0 or (whole - before).mean() > 0.2, "a correction that does harm"
+    if data.task == "classification":
+        assert (half - before).max() <= np.log(2) + 1e-9
+
+
+@pytest.mark.parametrize("kind", DATA)
 def test_what_need_not_be_corrected_is_rarely_called_correctable(kind):
     data = DATA[kind]
     champion = fit(estimator(data, Train(models=["linear"])), rows(kind, 6000, 1), data)
@@ -158,9 +174,11 @@ def test_a_change_of_shares_is_answered_by_a_correction_that_trains_nothing():
     params, source = orders(shares=1.8)
     turns = fold(params, source)
     done = [t for t in turns if t.proposal.means == RECALIBRATE]
-    assert [t.moment.window.name for t in done] == ["2024-W06"] and done[
-        0
-    ].outcome.answer == "promoted"
+    assert [t.moment.window.name for t in done] == ["2024-W06", "2024-W09"]
+    assert [t.outcome.answer for t in done] == ["promoted", "promoted"]
+    corrected = [t.state.model(t.state.card.champion, params.train) for t in done]
+    assert [m.pipeline.weights[HALVES[0]] for m in corrected] == [0.5, 0.25]
+    assert root_of(corrected[1]).get_params().keys() == root_of(corrected[0]).get_params().keys()
     card, before = done[0].training.challengers[0], turns[4].state.champion()
     assert (
         len(done[0].training.challengers) == 1

@@ -9,7 +9,7 @@ __all__ = ['RECALIBRATE', 'HALVES', 'root_of', 'recalibrated', 'Correctable', 'c
 import numpy as np
 import pandas as pd
 
-from .ensembles import MeanClassifier, MeanRegressor
+from .ensembles import WeightedClassifier, WeightedRegressor
 from .files import ContinualError, number
 from .metrics import days, interval_of_mean, losses
 from .models import FEWEST, Model, Predictions, features
@@ -72,7 +72,7 @@ def recalibrated(
     label = rows["label"].to_numpy(dtype="float64" if data.task == "regression" else "str")
     try:
         table = features(rows, data)[list(root.feature_names_in_)]
-        return Model.of(_half_step(root, _corrector(root, data).fit(table, label)))
+        return Model.of(_half_step(champion, _corrector(root, data).fit(table, label)))
     except ValueError as error:
         raise ContinualError(
             f"the model's answers cannot be corrected on {len(rows):,} rows: {str(error)[:160]}",
@@ -80,12 +80,15 @@ def recalibrated(
         ) from error
 
 # %% ../../nbs/00_core/18_calibration.ipynb #4d8d4314
-def _half_step(root, corrector):
-    "The mean of a frozen model and of its correction."
+def _half_step(champion: Model, corrector):
+    "Go half of the way from what the champion answers to what the correction makes of its root."
     from sklearn.frozen import FrozenEstimator
 
-    kind = MeanClassifier if hasattr(corrector, "classes_") else MeanRegressor
-    return kind(dict(zip(HALVES, (FrozenEstimator(root), corrector))))
+    kind = WeightedClassifier if hasattr(corrector, "classes_") else WeightedRegressor
+    shares = getattr(champion.pipeline, "weights", {})
+    kept = shares[HALVES[0]] / 2 if tuple(shares) == HALVES else 0.5
+    parts = (FrozenEstimator(root_of(champion)), corrector)
+    return kind(dict(zip(HALVES, parts)), dict(zip(HALVES, (kept, 1 - kept))))
 
 
 def _corrector(root, data: Data):

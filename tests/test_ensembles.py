@@ -6,10 +6,18 @@ import pytest
 from test_models import DATA, world
 
 from continual_nb.core.calibration import recalibrated
-from continual_nb.core.ensembles import _losses, best_subset
+from continual_nb.core.ensembles import KEPT, WeightedClassifier, _losses, best_subset
 from continual_nb.core.files import ContinualError
 from continual_nb.core.metrics import CLIP, losses
-from continual_nb.core.models import Predictions, chosen_of, entrants, fit_named, load, predict
+from continual_nb.core.models import (
+    Model,
+    Predictions,
+    chosen_of,
+    entrants,
+    fit_named,
+    load,
+    predict,
+)
 from continual_nb.core.params import NamedCode, Train
 from continual_nb.training.train import train
 
@@ -95,13 +103,40 @@ def test_a_member_that_is_better_is_found():
 
 
 def test_training_again_without_a_choice_gives_the_same_model():
-    rows = numbers(600)
-    settings = Train(models=["ensemble"])
+    settings, seen = Train(models=["ensemble"]), set()
+    for rows in (numbers(100), numbers(4000, wave=True)):
+        made = fit_named(PLAIN, settings, settings.models[0], rows)
+        kept = chosen_of(settings.models[0], made.chosen)
+        again = fit_named(PLAIN, settings, kept, rows)
+        assert again.hash == made.hash and again.chosen == made.chosen
+        assert kept.title == "ensemble"
+        seen.add(made.chosen)
+    assert len(seen) == 2
+
+
+def test_what_holds_at_first_bounds_what_a_choice_can_cost():
+    settings, rows = Train(models=["ensemble"]), numbers(4000, wave=True)
     made = fit_named(PLAIN, settings, settings.models[0], rows)
-    kept = chosen_of(settings.models[0], made.chosen)
-    again = fit_named(PLAIN, settings, kept, rows)
-    assert again.hash == made.hash and kept.title == "ensemble"
-    assert chosen_of(settings.models[0], ("boosting",)).name == "boosting"
+    assert "linear" not in made.chosen and made.pipeline.weights["linear"] == KEPT / 2
+    later = numbers(2000, seed=1)  # a line, all at once
+    lost = lambda one: losses(PLAIN, later["label"], predict(one, later, PLAIN))
+    alone = {n: lost(Model.of(m)) for n, m in made.pipeline.members.items()}
+    for name in ("linear", "small trees"):
+        assert (lost(made) - alone[name]).max() <= np.log(2 / KEPT) + 1e-9
+    shares = {n: w for n, w in made.pipeline.weights.items() if n in made.chosen}
+    whole = WeightedClassifier(
+        {n: made.pipeline.members[n] for n in made.chosen},
+        dict.fromkeys(made.chosen, 1 / len(made.chosen)),
+    )
+    assert sum(shares.values()) >= 1 - KEPT
+    assert (lost(made) - lost(Model.of(whole))).max() <= -np.log(1 - KEPT) + 1e-9
+    assert (lost(made) - lost(Model.of(whole))).mean() < 0, "a world that is unlike those before"
+
+
+def test_a_choice_that_names_no_member_is_refused():
+    named = NamedCode(name="ensemble", args={"chosen": ["lines"]})
+    with pytest.raises(ContinualError, match="no member 'lines'"):
+        fit_named(PLAIN, Train(models=[named]), named, numbers(100))
 
 
 def test_the_card_says_what_was_chosen_and_by_which_losses():

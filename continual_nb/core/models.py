@@ -215,11 +215,8 @@ def chosen_of(
     "Name the model that a training chose, so that it can be trained again without a choice."
     if not chosen:
         return named
-    members = [member for member in entrants(named) if member.title in chosen]
-    if len(members) == 1:
-        return members[0]
-    of = [member.model_dump() for member in members]
-    return NamedCode(name=named.name, args={"of": of, "held_out": 0}, label=named.label)
+    args = {**named.args, "chosen": list(chosen)}
+    return NamedCode(name=named.name, args=args, label=named.label)
 
 # %% ../../nbs/00_core/13_models.ipynb #b929c1e8
 @built_in("estimator", "ensemble")
@@ -229,6 +226,7 @@ def _ensemble(
     of: Sequence = MEMBERS,  # names as in train.models; the first two are averaged at first
     held_out: float = 0.25,  # newest share of the training rows that chooses; 0: average all
     rows: int = 20_000,  # newest rows at most that the choice is made on
+    chosen: Sequence[str] = (),  # members that were chosen before; none: the newest rows choose
 ):
     "The mean of a few models; the newest rows of the training set say of which."
     from continual_nb.core.ensembles import Ensemble
@@ -240,7 +238,12 @@ def _ensemble(
     if not (isinstance(rows, int) and rows > 0):
         raise ContinualError(f"train.models: rows of ensemble is {rows!r}", "give a whole number")
     members = entrants(NamedCode(name="ensemble", args={"of": of}))
-    return Ensemble({m.title: estimator(data, train, m) for m in members}, held_out, rows)
+    known = {m.title: estimator(data, train, m) for m in members}
+    if odd := [name for name in chosen if name not in known]:
+        raise ContinualError(
+            f"train.models: the ensemble has no member {odd[0]!r}", f"there is {', '.join(known)}"
+        )
+    return Ensemble(known, held_out, rows, tuple(chosen))
 
 # %% ../../nbs/00_core/13_models.ipynb #db1e25db
 def _prepared(data: Data, train: Train, named: NamedCode):

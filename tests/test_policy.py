@@ -384,9 +384,9 @@ def test_a_gap_is_explained():
         < 1 / (1 + np.exp(1 - 1.5 * frame.price - np.where(week >= 4, 2.0, 0)))
     ).astype(int)
     params, source = orders(weeks=weeks)[0], delivered(frame, orders(weeks=weeks)[0].data)
-    params = params.model_copy(
-        update={"decide": params.decide.model_copy(update={"recalibrate": 0.5})}
-    )
+    dear = params.decide.costs.model_copy(update={"update": 150.0})
+    decide = params.decide.model_copy(update={"recalibrate": 0.5, "costs": dear})
+    params = params.model_copy(update={"decide": decide})
     found = gap(build(params, source), params, fold(params, source))
     assert any("corrects answers" in why for *_, why in found.differ) and not any(
         why == "not explained" for *_, why in found.differ

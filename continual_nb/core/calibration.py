@@ -11,7 +11,7 @@ import pandas as pd
 
 from .ensembles import WeightedClassifier, WeightedRegressor
 from .files import ContinualError, number
-from .metrics import days, interval_of_mean, losses
+from .metrics import clusters_of, interval_of_mean, losses
 from .models import FEWEST, Model, Predictions, features
 from .params import Data
 from .prediction_log import Logged
@@ -133,7 +133,7 @@ def correctable(
     saved = losses(data, rows["label"], said)
     for learn in (half, ~half):
         saved[~learn] -= losses(data, rows["label"][~learn], _mended(said, label, learn))
-    found = interval_of_mean(saved, days(rows), confidence)
+    found = interval_of_mean(saved, clusters_of(rows), confidence)
     return (
         None
         if found.low is None

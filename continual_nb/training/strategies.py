@@ -456,7 +456,7 @@ def _run(
     learn = lambda part: fit_named(data, train, named, part)
     given = before.champion.model if before.champion else None
     found = make("strategy", strategy.name, strategy.args).fit(learn, rows, given, context)
-    whole = isinstance(found, Found)
+    whole = hasattr(found, "chosen_by")  # as a `Found`, also of a cell that was run by hand
     found = found if whole else Found(found)
     if not whole and not built:  # it may hold any model that it was given
         found = replace(found, models=tuple(p.model for p in before.champions))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from continual_nb.core.doors import in_project
@@ -20,6 +22,20 @@ def extensions_in(folder: Path, **files: str) -> Iterator[Path]:
         (folder / f"extensions/{name}.py").write_text(content)
     with in_project(folder, time_limit=20):
         yield folder
+
+
+def events(start: str, signal: np.ndarray, numbers: bool, **columns) -> pd.DataFrame:
+    "Rows of the loop, one every half hour; the label is the signal, or whether it is positive."
+    when = pd.date_range(start, periods=len(signal), freq="30min", tz="UTC", unit="us")
+    return pd.DataFrame(
+        {
+            "event_id": [f"{start}-{k}" for k in range(len(signal))],
+            "event_time": when,
+            "window": pd.Series(when.strftime("%Y-%m"), dtype="str"),
+            "label": signal.astype(str) if numbers else np.where(signal > 0, "1", "0"),
+            **columns,
+        }
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
-from stations import extensions_in
+from stations import events, extensions_in
 
 from continual_nb.core.doors import offered
 from continual_nb.core.ensembles import WeightedClassifier, aligned
@@ -45,18 +45,7 @@ def world(n=600, start="2024-01-01", tilt=0.3, seed=0, numbers=False, shops=("no
     shop = draw.choice(shops, n)
     pull = np.where(shop == "south", -1, 1) * x + tilt * z
     noisy = pull + draw.logistic(size=n)
-    when = pd.date_range(start, periods=n, freq="30min", tz="UTC", unit="us")
-    return pd.DataFrame(
-        {
-            "event_id": [f"{start}-{k}" for k in range(n)],
-            "event_time": when,
-            "window": pd.Series(when.strftime("%Y-%m"), dtype="str"),
-            "label": noisy.astype(str) if numbers else np.where(noisy > 0, "1", "0"),
-            "x": x,
-            "z": z,
-            "shop": pd.Series(shop, dtype="str"),
-        }
-    )
+    return events(start, noisy, numbers, x=x, z=z, shop=pd.Series(shop, dtype="str"))
 
 
 OLD, NEW, AHEAD = (

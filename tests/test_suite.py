@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stations import events
 
 from continual_nb.core.expectations import (
     Behaviour,
@@ -55,19 +56,8 @@ def world(n=1200, seed=0, start="2024-01-01", turned=0.0, numbers=False):
     bad = draw.random(n) < 0.3
     pull = np.where(shop == "south", 1 - turned, 1) * 2 * x + 2 * bad
     noisy = pull + draw.logistic(size=n)
-    when = pd.date_range(start, periods=n, freq="30min", tz="UTC", unit="us")
-    return pd.DataFrame(
-        {
-            "event_id": [f"{start}-{k}" for k in range(n)],
-            "event_time": when,
-            "window": pd.Series(when.strftime("%Y-%m"), dtype="str"),
-            "label": noisy.astype(str) if numbers else np.where(noisy > 0, "1", "0"),
-            "x": x,
-            "z": z,
-            "shop": shop,
-            "note": pd.Series(np.where(bad, "bad", "fine"), dtype="str"),
-        }
-    )
+    note = pd.Series(np.where(bad, "bad", "fine"), dtype="str")
+    return events(start, noisy, numbers, x=x, z=z, shop=shop, note=note)
 
 
 ROWS, AHEAD = world(), world(800, 1, "2024-03-01")

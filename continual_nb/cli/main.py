@@ -16,6 +16,7 @@ import os
 import shutil
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import click
@@ -1102,23 +1103,28 @@ def schema(context, name):
 @command(changes=False)
 def backtest(project, policies, exact, until, html):
     "Replay update policies on this project's history, and compare their costs."
-    from continual_nb.loop.lookback import backtest, page, said
-    from continual_nb.core.files import write_bytes
+    from continual_nb.loop.lookback import backtest
 
     found = backtest(project, policies, exact, until, told=_progress)
-    if html:
-        write_bytes(html, page(found.section(), f"Backtest: {project.params().report.title}"))
-    return {
-        **found.to_dict(),
-        "said": [*said(found, terminal()), *([f"open: {html}"] if html else [])],
-    }, 0
+    return _with_page(found, html, f"Backtest: {project.params().report.title}")
 
 # %% ../../nbs/90_cli/01_main.ipynb #c2dd812f
-def _progress(moments):
+def _progress(items, unit="window"):
     "Show progress on a terminal."
     from tqdm import tqdm
 
-    return tqdm(moments, unit="window", disable=not sys.stderr.isatty())
+    return tqdm(items, unit=unit, disable=not sys.stderr.isatty())
+
+
+def _with_page(found, html: Path | None, title: str) -> tuple[dict, int]:
+    "Answer with a result, and write it as one HTML file where that was asked for."
+    from continual_nb.core.files import write_bytes
+    from continual_nb.loop.lookback import page, said
+
+    if html:
+        write_bytes(html, page(found.section(), title))
+    lines = [*said(found, terminal()), *([f"open: {html}"] if html else [])]
+    return {**found.to_dict(), "said": lines}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #d35f443e
 @cli.command()
@@ -1291,23 +1297,10 @@ def compare(
 def certificate(project, orders, seed, html):
     """Fold the whole loop over this project's own history in shuffled order: how often a person
     would be called if nothing drifted, and the smallest change that the loop catches."""
-    from continual_nb.core.files import write_bytes
-    from continual_nb.loop.lookback import certify, page, said
+    from continual_nb.loop.lookback import certify
 
-    found = certify(project, orders, seed, told=_order_progress)
-    if html:
-        write_bytes(html, page(found.section(), f"Certificate: {project.params().report.title}"))
-    return {
-        **found.to_dict(),
-        "said": [*said(found, terminal()), *([f"open: {html}"] if html else [])],
-    }, 0
-
-
-def _order_progress(orders):
-    "Show progress over orders of the history on a terminal."
-    from tqdm import tqdm
-
-    return tqdm(orders, unit="order", disable=not sys.stderr.isatty())
+    found = certify(project, orders, seed, told=partial(_progress, unit="order"))
+    return _with_page(found, html, f"Certificate: {project.params().report.title}")
 
 # %% ../../nbs/90_cli/01_main.ipynb #51c42cba
 @cli.command()

@@ -7,7 +7,9 @@ __all__ = ['NEWTON_STEPS', 'SMALL_STEP', 'LaplaceRegressor', 'LaplaceClassifier'
 
 # %% ../../nbs/00_core/12_laplace.ipynb #db8692af
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from .ensembles import MostLikely
 
 NEWTON_STEPS = 50  # of Newton's method at most
 SMALL_STEP = 1e-10  # a step that changes no coefficient by more ends it
@@ -96,7 +98,7 @@ def _logistic(
     return coef, curve
 
 # %% ../../nbs/00_core/12_laplace.ipynb #915e591c
-class LaplaceClassifier(ClassifierMixin, _Laplace):
+class LaplaceClassifier(MostLikely, _Laplace):
     "Logistic regression that can be continued; more than two classes are each told from the rest."
 
     def partial_fit(
@@ -133,10 +135,3 @@ class LaplaceClassifier(ClassifierMixin, _Laplace):
         if len(self.classes_) == 2:
             return np.column_stack([1 - chance[:, 0], chance[:, 0]])
         return (chance / chance.sum(axis=1, keepdims=True))[:, ::-1]
-
-    def predict(
-        self,
-        table: np.ndarray,  # (n, p)
-    ) -> np.ndarray:  # (n,)
-        "Return the most likely class."
-        return self.classes_[self.predict_proba(table).argmax(axis=1)]

@@ -305,7 +305,7 @@ def _measured(
     "Compare every yardstick with the champion, on all events; one that cannot answer is left out."
     if champion is None:
         return ()
-    made, label, day = [], rows["label"], clusters_of(rows)
+    made, label, cluster = [], rows["label"], clusters_of(rows)
     own = losses(data, label, said[champion.hash])
     for name, yardstick in yardsticks.items():
         if isinstance(yardstick, dict):
@@ -317,7 +317,7 @@ def _measured(
                 key, theirs = yardstick.hash, losses(data, label, predict(yardstick, rows, data))
             except ContinualError:
                 continue
-        overall = difference("all", own - theirs, day, confidence)
+        overall = difference("all", own - theirs, cluster, confidence)
         made.append(Comparison(against=champion.hash, challenger=key, recipe=name, overall=overall))
     return tuple(made)
 

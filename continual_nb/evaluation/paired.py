@@ -201,23 +201,23 @@ def metric_gains(
     challenger: Predictions,  # what the challenger said of them
     confidence: float = 0.95,  # of every interval
 ) -> tuple[Delta, ...]:  # accuracy, auc and brier, or rmse; positive is better
-    "Compare the metrics that people name, each with its own paired test; days are taken together."
-    day = clusters_of(rows)
+    "Compare the metrics that people name, each with its own paired test; clusters are kept whole."
+    cluster = clusters_of(rows)
     if data.task == "regression":
         truth = rows["label"].to_numpy(dtype="float64")
         errors = np.stack([truth - champion.answer, truth - challenger.answer], axis=1) ** 2
         saved = lambda m: np.sqrt(m[..., 0]) - np.sqrt(m[..., 1])
-        found = paired_bootstrap(errors, saved, day, confidence)
+        found = paired_bootstrap(errors, saved, cluster, confidence)
         return (_delta("rmse", len(rows), found, confidence),)
     truth = rows["label"].to_numpy(dtype=object)
     right = (challenger.answer == truth).astype("float64") - (champion.answer == truth)
-    made = [difference("accuracy", right, day, confidence)]
+    made = [difference("accuracy", right, cluster, confidence)]
     names = {positive(data, said.classes) for said in (champion, challenger)}
     if len(names) == 1 and None not in names:
         hit = truth == names.pop()
         old, new = (said.score(data).to_numpy() for said in (champion, challenger))
-        made.append(delong(hit, old, new, day, confidence))
-        made.append(difference("brier", (old - hit) ** 2 - (new - hit) ** 2, day, confidence))
+        made.append(delong(hit, old, new, cluster, confidence))
+        made.append(difference("brier", (old - hit) ** 2 - (new - hit) ** 2, cluster, confidence))
     return tuple(part for part in made if part is not None)
 
 # %% ../../nbs/50_evaluation/01_paired.ipynb #dbb01a99
@@ -265,7 +265,7 @@ def compare(
     recipe: str = "",  # of the challenger
 ) -> Comparison:
     "Compare two models on the same labelled rows, in whole and by slice."
-    label, day = rows["label"], clusters_of(rows)
+    label, cluster = rows["label"], clusters_of(rows)
     gains = losses(data, label, champion) - losses(data, label, challenger)
     groups = {key: at for key, at in slice_masks(data, rows).items() if len(at) >= FEWEST_ROWS}
     lost = won = None
@@ -277,8 +277,10 @@ def compare(
         against=against,
         challenger=name,
         recipe=recipe,
-        overall=difference("all", gains, day, confidence),
-        slices=tuple(difference(key, gains[at], day[at], confidence) for key, at in groups.items()),
+        overall=difference("all", gains, cluster, confidence),
+        slices=tuple(
+            difference(key, gains[at], cluster[at], confidence) for key, at in groups.items()
+        ),
         negative_flips=lost,
         positive_flips=won,
         flips_p=None if lost is None else number(mcnemar(lost, won).mid_p),

@@ -489,6 +489,31 @@ def test_a_headline_has_twelve_words_at_most(answer, means, do):
     assert 3 <= len(told.split()) <= 12 and told[0].isupper() and told[-1] in ".?"
 
 
+@pytest.mark.parametrize(
+    ("verdict", "told"), [("pass", "no update is proven better yet"), ("fail", "too few events")]
+)
+def test_a_headline_says_whether_events_or_proof_are_lacking(verdict, told):
+    from continual_nb.reporting.record import headline
+
+    outcome = Part(recommendation=Part(do="keep"), previous="a", champion="a")
+    gates = {"b": (Part(name="enough events", verdict=verdict),)}
+    found = Part(answer="not enough data", gates=gates)
+    assert told in headline("kept", Part(means="retrain"), found, outcome)
+
+
+@pytest.mark.parametrize("name", ["short", "a name that takes nearly half of a narrow figure"])
+def test_a_legend_stands_within_its_figure(name):
+    from continual_nb.core.pictures import axes, legend
+
+    figure, ax = axes()
+    ax.barh([name], [1])
+    for key in ("inconclusive", "stable", "matters from 0.1"):
+        ax.plot([], [], "o-", label=key)
+    legend(ax)
+    figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_what_is_asked_names_a_person_and_a_date():
     from continual_nb.core.params import Params
     from continual_nb.reporting.record import asked_of

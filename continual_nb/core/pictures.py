@@ -63,10 +63,10 @@ def finding(
 # %% ../../nbs/00_core/03_pictures.ipynb #a93dfc50
 def legend(
     ax,  # axes whose parts have labels
-    columns: int = 3,  # keys side by side
+    columns: int = 3,  # keys side by side at most
 ) -> None:
-    "Put the keys above the axes, where they hide nothing."
-    ax.legend(
+    "Put the keys above the axes, where they hide nothing, in as many lines as the figure asks for."
+    made = ax.legend(
         frameon=False,
         labelcolor="#5b6472",
         fontsize=8,
@@ -75,3 +75,6 @@ def legend(
         bbox_to_anchor=(0, 1.01),
         borderaxespad=0,
     )
+    ax.figure.draw_without_rendering()
+    if columns > 1 and made.get_window_extent().x1 > ax.figure.bbox.x1:
+        legend(ax, columns - 1)

@@ -137,7 +137,7 @@ def said_of_rows(
         return []
     return [
         f"Rows were taken as independent, and rows that follow each other are alike in "
-        f"{listed(alike)}; name the column that says whom a row is about: data.entity."
+        f"{listed(alike)}; where a column says whom a row is about, name it: data.entity."
     ]
 
 # %% ../../nbs/10_monitoring/43_monitor.ipynb #9d8f1a0a

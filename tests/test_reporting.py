@@ -501,7 +501,7 @@ def test_a_headline_says_whether_events_or_proof_are_lacking(verdict, told):
     assert told in headline("kept", Part(means="retrain"), found, outcome)
 
 
-@pytest.mark.parametrize("name", ["short", "a name that takes nearly half of a narrow figure"])
+@pytest.mark.parametrize("name", ["short", "age of the aircraft (years)"])
 def test_a_legend_stands_within_its_figure(name):
     from continual_nb.core.pictures import axes, legend
 

@@ -1,10 +1,12 @@
-"""Strategies side by side over the windows of public data sets: `python benchmarks/training.py FOLDER [SET...]`.
+"""Strategies side by side over the windows of public data sets:
+`python benchmarks/training.py FOLDER [SET...]`.
 
-FOLDER holds one folder per set with NAME/NAME.parquet: electricity (UCI Elec2), bike_sharing (UCI 275), parking_birmingham
-(UCI 482). In every window a strategy makes a model of the rows so far, without a gate, and the next window scores it: mean loss per
-event of all windows with its 95 % interval over windows, rows that it was trained on, and the share of answers that change from one of
-its models to the next (numbers: the mean change). `never` keeps the first model, `always` learns from all rows so far; the others learn
-from the newest three windows.
+FOLDER holds one folder per set with NAME/NAME.parquet: electricity (UCI Elec2), bike_sharing
+(UCI 275), parking_birmingham (UCI 482). In every window a strategy makes a model of the rows so far,
+without a gate, and the next window scores it: mean loss per event of all windows with its 95 %
+interval over windows, rows that it was trained on, and the share of answers that change from one of
+its models to the next (numbers: the mean change). `never` keeps the first model, `always` learns from
+all rows so far; the others learn from the newest three windows.
 """
 
 import sys
@@ -109,10 +111,10 @@ def chain(data: Data, windows: list[pd.DataFrame], way: str) -> dict[str, float]
             except ContinualError:  # it cannot work now, as without a second champion
                 model, _ = fit_with(data, train, named, REFIT, rows)
                 cost += len(rows)
-        said = predict(model, ahead, data)
-        loss.append(losses(data, ahead["label"], said).mean())
+        predictions = predict(model, ahead, data)
+        loss.append(losses(data, ahead["label"], predictions).mean())
         if last is not None:
-            apart.append(change(predict(last, ahead, data), said))
+            apart.append(change(predict(last, ahead, data), predictions))
         kept = model
         if way == "champions":  # what is averaged are models of their own, not averages
             kept, _ = fit_with(data, train, named, REFIT, rows)

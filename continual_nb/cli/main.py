@@ -50,7 +50,7 @@ GROUPS = {
     },
     "Decide": {
         "desk": "Label and sign with the mouse, in JupyterLab.",
-        "sign": "Approve, reject or defer the decision.",
+        "sign": "Approve, reject or defer the decision, or score the challenger in shadow first.",
         "steer": "Override the action that the policy proposes.",
         "rollback": "Propose an earlier champion, with your reason.",
         "feedback": "Comment on a report; it enters the record.",
@@ -560,7 +560,7 @@ def rollback(
 
 # %% ../../nbs/90_cli/01_main.ipynb #036334da
 @cli.command()
-@click.argument("verdict", type=click.Choice(["approve", "reject", "defer"]))
+@click.argument("verdict", type=click.Choice(["approve", "reject", "defer", "shadow"]))
 @click.option("--by", metavar="NAME", help="Your name. Default: your name in Git.")
 @click.option("--reason", required=True, help="Why.")
 @click.option(
@@ -575,16 +575,26 @@ def rollback(
     type=click.Path(exists=True, dir_okay=False),
     help="SSH key that proves your name. Default: the one that Git signs with here, if any.",
 )
+@click.option(
+    "--windows",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="shadow: windows that are to score the challenger. Default: 3.",
+)
 @command()
-def sign(project, verdict, by, reason, minutes, key):
+def sign(project, verdict, by, reason, minutes, key, windows):
     """Approve, reject or defer the recommended decision. Approve carries it out at the next `dvc
     repro`; reject keeps everything as it is; defer keeps the present model and leaves the question
-    to a later iteration."""
+    to a later iteration. shadow keeps the present model, scores the best challenger beside it for
+    some windows, and decides it then."""
+    from continual_nb.core.files import ContinualError
     from continual_nb.interfaces.signing import git_name
     from continual_nb.loop.lifecycle import sign
 
     by = by or git_name(project)
-    about = sign(project, verdict, by, reason, minutes, key)
+    if windows and verdict != "shadow":
+        raise ContinualError(f"{verdict} takes no --windows", "leave it out, or sign shadow")
+    about = sign(project, verdict, by, reason, minutes, key, windows)
     return {
         "verdict": verdict,
         "said": [

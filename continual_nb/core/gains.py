@@ -101,6 +101,7 @@ class Gains(Result):
     confidence: float = 0.95  # that it asks for: .95 is 20 to 1
     log_e: float  # natural logarithm of the evidence that the gain exceeds `least`
     by_window: tuple[tuple[str, int, float, float], ...] = ()  # window, rows, gain, standard error
+    of: str = "Retraining on all of history"  # what was scored, as a sentence begins
 
     @property
     def asked(self) -> float:
@@ -150,7 +151,7 @@ class Gains(Result):
         what = named.get(self.against, "the model in production")
         n = len(self.windows)
         said = (
-            f"Retraining on all of history, scored in {n} window{'s' * (n > 1)} ({self.rows:,} "
+            f"{self.of}, scored in {n} window{'s' * (n > 1)} ({self.rows:,} "
             f"events) that the model had not seen, saves {self.gain:.4f} per event against "
             f"{what} ({self.low:.4f} to {self.high:.4f}; evidence {self.odds})."
         )

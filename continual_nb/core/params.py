@@ -1017,6 +1017,17 @@ class Evaluate(Block):
     min_rows: int = Field(
         100, ge=10, description="labelled rows below which a gate answers: not enough data"
     )
+    shadow: int = Field(
+        0,
+        ge=0,
+        description="windows that a challenger which passed is scored in shadow, before it is "
+        "decided; 0: none",
+    )
+    former: int | None = Field(
+        24,
+        ge=1,
+        description="replaced models that are still scored in every window, the last ones; null: all",
+    )
 
 
 class Mandate(Block):
@@ -1119,13 +1130,14 @@ class When(Block):
             "rolled back",
             "refreshed",
             "deferred",
+            "in shadow",
             "no data",
         ],
         ...,
     ] = Field(
         (),
         description="pending, stale, refused, promoted, kept, rolled back, refreshed, deferred, "
-        "no data",
+        "in shadow, no data",
     )
     severities: tuple[Literal["harm", "look", "note"], ...] = Field(
         (), description="an incident of one of these: harm, look, note"

@@ -25,6 +25,7 @@ from .recommend import Recommendation, automatic, model_names, recommend
 from .result import Outcome
 from .trust import trusted
 from ..evaluation.result import Evaluation
+from ..evaluation.shadow import WINDOWS, put_in_shadow
 from ..evaluation.suite import stopped
 from ..monitoring.result import Monitoring
 from ..policy.result import Proposal
@@ -119,6 +120,14 @@ def _verdict(
             f"and the present model stays. The proposal is to {_lower(what)}",
             "Open this window again if the proposal should be followed.",
         )
+    if decision.verdict == "shadow":
+        return (
+            "in shadow",
+            f"{who} put the best challenger in shadow: it is scored beside the present model for "
+            f"{decision.windows or WINDOWS} windows, and decided then. The proposal was to "
+            f"{_lower(what)}",
+            "",
+        )
     if decision.verdict == "reject":
         return (
             "kept",
@@ -130,6 +139,7 @@ def _verdict(
         "promote": "promoted",
         "rollback": "rolled back",
         "refresh": "refreshed",
+        "shadow": "in shadow",
         "keep": "kept",
     }[recommendation.do]
     approver = (
@@ -144,6 +154,7 @@ def may_not_sign(
     params: Promote,
     champion: str | None,
     earned: frozenset[str] | None = None,
+    waits: bool = False,  # whether a challenger could be put in shadow
 ) -> str:
     "Say why a signature does not count, however it was written; empty if it does."
     if decision.verdict == "pending":
@@ -157,6 +168,8 @@ def may_not_sign(
             if (decision.by, decision.verdict) == (allowed.by, allowed.verdict)
             else "the auto-approval policy in force when the iteration was opened does not cover it"
         )
+    if decision.verdict == "shadow" and not waits:
+        return "no challenger of this iteration can be put in shadow"
     if params.names and decision.by not in params.names:
         return f"{decision.by or 'nobody'} is not one of the approvers ({', '.join(params.names)})"
     return "" if decision.by.strip() and decision.reason.strip() else "it lacks a name or a reason"
@@ -188,6 +201,8 @@ def promote(
     before = state.card.champion
     again = [evaluation.refit] if evaluation.refit and evaluation.refit.used else []
     tested = [Card.model_validate(state.card.always_card)] if state.card.always_card else []
+    waiting = state.card.shadow
+    tested += [Card.model_validate(waiting.card)] if waiting else []
     names = model_names((*state.card.champions, *tested, *training.challengers, *again))
     recommendation = recommend(proposal, evaluation, before, names)
     stale = moved(decision, evidence) if decision.verdict != "pending" else ()
@@ -201,6 +216,7 @@ def promote(
             params.promote,
             before,
             trusted(state.ledger, params, moment.number),
+            bool(before) and evaluation.for_shadow not in (None, before),
         ),
     )
     changed = answer in ("promoted", "rolled back")
@@ -230,6 +246,7 @@ def promote(
         unchecked=(*monitoring.unchecked, *evaluation.unchecked, *_open_questions(evaluation)),
         minutes=decision.minutes,
         names={key: names[key] for key in dict.fromkeys((before, champion)) if key in names},
+        shadow=_of_its_shadow(answer, decision, evaluation, state.card.shadow),
     )
     debt = 0.0 if changed else _debt(proposal, evaluation, params.decide, monitoring.rows)
     after = _bookkeeping(state, moment, ingested, monitoring, evaluation, champion, changed, debt)
@@ -243,6 +260,8 @@ def promote(
             models,
             reference,
         )
+    cards = (*tested, *training.challengers)
+    after = _with_shadow(after, moment, outcome, decision, evaluation, cards, models, reference)
     after = _with_yardsticks(after, training, models)
     if answer == "refreshed":
         after = replace(
@@ -360,7 +379,7 @@ def _with_champion(after, moment, hash_, cards, evaluation, models, reference) -
         after,
         card=after.card.model_copy(update={"champions": (*after.card.champions, *new)}),
         models=after.models | {one.hash: held[one.hash] for one in new},
-        reference=reference or after.reference,
+        reference=reference or _reference_of(after, hash_) or after.reference,
         prediction=profile.to_dict() if profile else None,
     )
 
@@ -428,6 +447,7 @@ def _with_yardsticks(state: State, training: Training, models: Mapping[str, byte
         about, earlier = training.always.model_dump(mode="json"), about
     kept = about.get("hash")
     needed = {kept, earlier.get("hash"), *(c.hash for c in state.card.champions)}
+    needed |= {state.card.shadow.hash} if state.card.shadow else set()
     held = {k: v for k, v in state.models.items() if k in needed}
     if kept and kept not in held:
         held[kept] = models[kept]
@@ -478,8 +498,68 @@ def compared(params: Decide, monitoring: Monitoring, evaluation: Evaluation, cha
         if gains and not changed
         else 0.0,
         **_of_refit(evaluation.refit),
+        **_of_shadow(evaluation),
         **({"caught": caught} if (caught := stopped(evaluation.gates)) else {}),
     }
+
+# %% ../../nbs/60_decisions/08_promote.ipynb #bb19634f
+def _of_its_shadow(answer: str, decision: Decision, evaluation: Evaluation, waiting) -> str | None:
+    "Hash of the model that is put in shadow by this decision, or of the one whose shadow ends."
+    if answer == "in shadow":
+        return evaluation.for_shadow
+    if waiting is None or answer in ("pending", "stale", "refused", "deferred"):
+        return None
+    decided = evaluation.shadow and evaluation.shadow.due and waiting.hash in evaluation.gates
+    return waiting.hash if decided or answer in ("promoted", "rolled back") else None
+
+
+def _with_shadow(
+    state: State, moment: AsOf, outcome: Outcome, decision, evaluation, cards, models, reference
+) -> State:
+    "Keep the challenger in shadow with what this window says of it, begin a shadow, or end one."
+    waiting, found = state.card.shadow, evaluation.shadow
+    if waiting is not None and found is not None:
+        gains = {"log_e": found.gains.log_e, "asked": found.gains.asked} if found.gains else {}
+        told = {"until": found.until, "scored": found.scored, **gains}
+        waiting = waiting.model_copy(update=told)
+    profile = state.shadow_reference
+    if outcome.answer == "in shadow":
+        card = _shadow_card(outcome.shadow, cards, evaluation.refit)
+        window = moment.window.name if moment.window else ""
+        about = {"iteration": moment.number, "window": window, "until": evaluation.evaluated_until}
+        asked = decision.windows or evaluation.shadow_windows
+        again = waiting is not None and waiting.hash == card.hash
+        waiting = put_in_shadow(card, asked, decision.by, about, waiting)
+        profile = profile if again else reference
+    elif outcome.shadow:
+        waiting = profile = None
+    held = {**state.models, **models}
+    kept = {waiting.hash: held[waiting.hash]} if waiting else {}
+    card = state.card.model_copy(update={"shadow": waiting})
+    return replace(state, card=card, models=state.models | kept, shadow_reference=profile)
+
+
+def _shadow_card(hash_: str, cards, refit: Refit | None) -> Card:
+    "The card of what goes into shadow: a challenger, or the refit of one."
+    if refit is None or refit.hash != hash_:
+        return next(c for c in cards if c.hash == hash_)
+    told = {
+        k: getattr(refit, k) for k in ("hash", "rows", "trained_from", "trained_until", "windows")
+    }
+    return next(c for c in cards if c.hash == refit.twin).model_copy(update=told)
+
+
+def _reference_of(state: State, hash_: str) -> dict | None:
+    "Profile of the data that put this model in shadow."
+    waiting = state.card.shadow
+    return state.shadow_reference if waiting and waiting.hash == hash_ else None
+
+
+def _of_shadow(evaluation: Evaluation) -> dict:
+    "What a window leaves in the ledger of the challenger in shadow, and of models scored no more."
+    now = evaluation.shadow.now if evaluation.shadow else None
+    gone = {"retired": list(evaluation.retired)} if evaluation.retired else {}
+    return {**({"shadow": now.model_dump()} if now else {}), **gone}
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #99aa54fe
 def _of_refit(refit: Refit | None) -> dict:
@@ -577,5 +657,6 @@ def _entries(params, ledger, moment, ingested, monitoring, proposal, evaluation,
         signed_at=decision.signed_at,
         page=decision.page,
         minutes=decision.minutes,
+        **({"shadow": outcome.shadow} if outcome.shadow else {}),
         evidence=outcome.evidence,
     )

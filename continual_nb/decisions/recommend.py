@@ -39,8 +39,8 @@ KEEP = {
 class Recommendation(Result):
     "What the evidence speaks for; a decision approves or rejects it."
 
-    do: Literal["promote", "keep", "rollback", "refresh"]
-    model: str | None  # hash of the model that would be champion; None: there is none
+    do: Literal["promote", "keep", "rollback", "refresh", "shadow"]
+    model: str | None  # hash of the model that would be champion, or in shadow; None: there is none
     sentence: str
 
 # %% ../../nbs/60_decisions/02_recommend.ipynb #9b8c8e73
@@ -88,6 +88,10 @@ def recommend(
             sentence="Keep the present model: the newest window does not confirm that an earlier "
             "one is better.",
         )
+    waiting, asked = evaluation.shadow, evaluation.shadow_windows
+    fresh = waiting is None or evaluation.candidate != waiting.hash
+    if evaluation.answer == "promote" and asked and fresh:
+        return _shadowed(evaluation, champion, name)
     if evaluation.answer == "promote" and evaluation.candidate:
         return Recommendation(
             do="promote",
@@ -113,6 +117,26 @@ def recommend(
         do="keep", model=champion, sentence=KEEP.get(proposal.means, KEEP["none"])
     )
 
+# %% ../../nbs/60_decisions/02_recommend.ipynb #22b526bf
+def _shadowed(evaluation: Evaluation, champion: str, name) -> Recommendation:
+    "Where params.yaml asks for a shadow: begin one, or wait for the one that has begun."
+    waiting = evaluation.shadow
+    if waiting is not None and not waiting.due:
+        left = waiting.windows - waiting.scored
+        return Recommendation(
+            do="keep",
+            model=champion,
+            sentence=f"Keep the present model: {name(waiting.hash)} is in shadow, and is decided "
+            f"after {left} more window{'s' * (left > 1)}.",
+        )
+    several = evaluation.shadow_windows > 1
+    return Recommendation(
+        do="shadow",
+        model=evaluation.placed,
+        sentence=f"Put {name(evaluation.placed)} in shadow: for {evaluation.shadow_windows} "
+        f"window{'s' * several} it is scored beside the present model, and decided then.",
+    )
+
 # %% ../../nbs/60_decisions/02_recommend.ipynb #0244968b
 def automatic(
     advice: Recommendation,
@@ -129,9 +153,11 @@ def automatic(
         "keep": True,
         "refresh": mandate.refresh,
         "rollback": mandate.rollback,
+        "shadow": mandate.promote,
         "promote": mandate.promote if champion else mandate.first,
     }[advice.do]
-    allowed = written and (advice.do == "keep" or trusted is None or advice.do in trusted)
+    harmless = advice.do in ("keep", "shadow")
+    allowed = written and (harmless or trusted is None or advice.do in trusted)
     within = (
         "within the auto-approval policy of params.yaml"
         if allowed

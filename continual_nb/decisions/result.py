@@ -17,7 +17,15 @@ class Outcome(Result):
 
     file: ClassVar[str] = "outcome.json"
     answer: Literal[
-        "pending", "promoted", "kept", "rolled back", "refreshed", "deferred", "stale", "refused"
+        "pending",
+        "promoted",
+        "kept",
+        "rolled back",
+        "refreshed",
+        "deferred",
+        "in shadow",
+        "stale",
+        "refused",
     ]
     verdict: str  # what was decided, or is proposed
     asked: str  # the decision asked of the reader; empty when decided
@@ -33,6 +41,7 @@ class Outcome(Result):
     evidence: dict[str, str]
     unchecked: tuple[str, ...]
     minutes: float | None = None  # what it took the signer, if they said
+    shadow: str | None = None  # hash of the model that this decision puts in shadow, or takes out
     names: dict[str, str] = {}  # hash of the champion before and after -> what the model is called
 
     def section(self) -> Section:
@@ -51,6 +60,16 @@ class Outcome(Result):
             ("reason", self.reason or "-"),
             ("minutes of the signer", took),
             ("model before", named(self.previous)),
+            *(
+                (
+                    (
+                        "in shadow" if self.answer == "in shadow" else "shadow ends",
+                        named(self.shadow),
+                    ),
+                )
+                if self.shadow
+                else ()
+            ),
             ("model after", "the same" if self.champion == self.previous else named(self.champion)),
         )
         bound = (

@@ -20,15 +20,13 @@ from ..core.files import ContinualError
 from ..core.params import Promote, parse_yaml, read_yaml
 from ..core.results import Result
 
-Verdict = Literal["pending", "approve", "reject", "defer"]
+Verdict = Literal["pending", "approve", "reject", "defer", "shadow"]
 
 # %% ../../nbs/60_decisions/01_signoff.ipynb #af7552aa
 class Decision(Result):
     "The content of data/decision.yaml."
 
-    verdict: Verdict = (
-        "pending"  # defer: a replay keeps the champion and leaves the question to a person
-    )
+    verdict: Verdict = "pending"  # defer: a replay keeps the champion and leaves the question to a person  # shadow: the best challenger is scored beside the champion first, for some windows
     by: str = ""  # who signed
     identity: str = ""  # Git identity (name) of whoever ran the command; empty if written by hand
     reason: str = ""
@@ -37,6 +35,7 @@ class Decision(Result):
     evidence: dict[str, str] = {}  # file -> sha256
     page: str | None = None  # sha256 of the report that the signer could see
     minutes: float | None = None  # what it took the signer, if they said
+    windows: int | None = None  # shadow: that are to score the challenger
     signature: str = ""  # OpenSSH signature over all that stands above it in the file
     signed_text: SkipJsonSchema[str] = Field(
         "", exclude=True

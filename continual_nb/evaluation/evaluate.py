@@ -45,6 +45,7 @@ from continual_nb.evaluation.gates import (
     spell_gain,
 )
 from .result import FORMER, Evaluation
+from .shadow import due_card, in_shadow
 from continual_nb.evaluation.suite import (
     Requirement,
     behaves,
@@ -132,9 +133,11 @@ def _decided(
     worth: dict[str, float],
     gains: dict[str, Comparison],
     tested: Tested | None,
+    waited: Mapping[str, Gains] = {},
 ) -> dict:
     "Choose the candidate and say why."
     able = [key for key, found in gates.items() if passes(found)]
+    able = [key for key in able if key in waited] or able  # what was in shadow is decided first
     if tested and tested.hash in able:
         able = _beside(tested, able, recipes, worth, gains)
     if able:
@@ -144,6 +147,8 @@ def _decided(
             why = f"loss saved per event {spell_gain(gains[key].overall)}"
         if gains and tested and key == tested.hash:
             why = tested.gains.sentence.rstrip(".")
+        if key in waited:
+            why = waited[key].sentence.rstrip(".")
         reason = f"{recipes[key]} may be promoted: {why}."
         return {"answer": "promote", "candidate": key, "recipe": recipes[key], "reason": reason}
     failed = {
@@ -178,6 +183,8 @@ def evaluate(
     yardsticks: Mapping[str, Model | dict[str, float]] = {},
     tested: Tested | None = None,  # a challenger whose recipe was scored in every window
     suite: tuple[Behaviour, ...] = (),  # what every challenger is held to
+    # hash -> what all its windows in shadow say of a challenger that is decided now
+    waited: Mapping[str, Gains] = {},
 ) -> Evaluation:
     "Score every model, put every challenger through the gates, and name the candidate."
     rows = rows[rows["label"].notna()].reset_index(drop=True)
@@ -206,7 +213,8 @@ def evaluate(
     cards = [card for card in cards if card.hash in said]
     recipes = {card.hash: card.recipe for card in cards}
     metrics = {score.model: score.metrics for score in scores}
-    once = [card for card in cards if tested is None or card.hash != tested.hash]
+    over_time = {**({tested.hash: tested.gains} if tested else {}), **waited}
+    once = [card for card in cards if card.hash not in over_time]
     confidence = 1 - (1 - evaluate.confidence) / max(len(once), 1)
     old, new = _compared(
         data, rows, said, champion, former, recipes, evaluate.confidence, confidence
@@ -232,7 +240,7 @@ def evaluate(
                 matters=matters,
                 confidence=confidence,
                 size=card.size,
-                gains=tested.gains if tested and card.hash == tested.hash else None,
+                gains=over_time.get(card.hash),
             )
         )
         for card in cards
@@ -249,7 +257,7 @@ def evaluate(
         worth = {
             key: gains[key].overall.gain if champion else -metrics[key].loss for key in recipes
         }
-        verdict = _decided(gates, recipes, worth, gains, tested)
+        verdict = _decided(gates, recipes, worth, gains, tested, waited)
     return Evaluation(
         **verdict,
         **_span(rows),
@@ -545,13 +553,10 @@ def run_evaluation(
 ) -> tuple[Evaluation, dict[str, bytes]]:  # and the refit of the candidate, by its hash
     "Evaluate the models of an iteration, and train what passed on the evaluation rows too."
     leak = next((c for c in composed.composition.checks if c.verdict == "fail"), None)
-    why = (
-        f"The sets leak: {leak.name}, {leak.sentence}."
-        if leak
-        else None
-        if challengers
-        else training.reason
-    )
+    shadow = in_shadow(params, state, composed)
+    waits = None if leak else due_card(state, shadow)
+    why = None if challengers or waits else training.reason
+    why = f"The sets leak: {leak.name}, {leak.sentence}." if leak else why
     known = lambda hash_: state.model(hash_, params.train)
     fresh = {} if leak else loaded(training, challengers, params.train)
     champion, earlier = state.card.champion, state.card.earlier_card.get("hash")
@@ -564,9 +569,11 @@ def run_evaluation(
     found = _over_time(params, state, training, composed, *over_time) if fresh else None
     card, tested = found or (None, None)
     now = training
-    if card is not None:
-        training = training.model_copy(update={"challengers": (*training.challengers, card)})
-        fresh = {**fresh, card.hash: known(card.hash)}
+    for more in filter(None, (card, waits)):
+        others = tuple(c for c in training.challengers if c.hash != more.hash)
+        training = training.model_copy(update={"challengers": (*others, more)})
+        fresh = {**fresh, more.hash: known(more.hash)}
+    scored = state.ghosts(params.evaluate.former)
     found = evaluate(
         params.data,
         params.evaluate,
@@ -575,7 +582,7 @@ def run_evaluation(
         iteration=moment.number,
         as_of=moment.as_of,
         champion=known(state.card.champion) if state.card.champion else None,
-        ghosts={hash_: known(hash_) for hash_ in state.ghosts()},
+        ghosts={hash_: known(hash_) for hash_ in scored},
         training=training,
         challengers=fresh,
         skip=why,
@@ -586,20 +593,23 @@ def run_evaluation(
         },
         tested=tested,
         suite=suite,
+        waited={waits.hash: shadow.gains} if waits else {},
     )
     recalled = _recall(params, state, composed, training, found, fresh)
     made, model = None, None
     refresh = tested is not None and tested.earlier is not None and found.candidate == card.hash
     if card is not None and found.candidate == card.hash:
         made = _as_of_now(card, now) if params.train.refit else None
-    elif found.candidate and params.train.refit:
+    elif found.candidate and params.train.refit and not (waits and found.candidate == waits.hash):
         card = next(c for c in training.challengers if c.hash == found.candidate)
         before = predecessors(state, params.train) if card.origin else Predecessors()
         made, model = _refit(params, composed, card, fresh[found.candidate], before)
     content = {model.hash: model.content} if made and made.used and model else {}
     more = {"recall": recalled, "refit": made, "window_gain": measured, "gains": gains}
     more |= {"fresher_now": later, "fresher": fresher, "refresh": refresh}
-    more |= {"suite": _requirements(suite, state, found)}
+    more |= {"suite": _requirements(suite, state, found), "shadow": shadow}
+    more |= {"shadow_windows": params.evaluate.shadow if state.card.champion else 0}
+    more |= {"retired": tuple(key for key in state.ghosts() if key not in scored)}
     return found.model_copy(update=more), content
 
 

@@ -18,6 +18,7 @@ from .forgetting import Recall
 from .paired import Comparison, Delta
 from .gates import GateResult, spell, spell_gain
 from ..monitoring.profiles.profile import ColumnProfile
+from .shadow import InShadow
 from .suite import Requirement, suite_in_words
 from ..training.refit import Refit
 
@@ -119,6 +120,9 @@ class Evaluation(Worded):
     refresh: bool = False
     suite: tuple[Requirement, ...] = ()  # what the behaviour of models is held to
     proposed: tuple[dict[str, Any], ...] = ()  # requirements that a person may accept, as in YAML
+    shadow: InShadow | None = None  # the challenger in shadow, as this window leaves it
+    shadow_windows: int = 0  # that a challenger which passed is to be in shadow; 0: none
+    retired: tuple[str, ...] = ()  # hashes of former champions that are not scored any more
 
     def section(self) -> Section:
         """Show the gains of the best challenger and its gates; the gates of the others and all
@@ -127,7 +131,8 @@ class Evaluation(Worded):
         shown, folded = _tables(self)
         told = (self.fresher if self.refresh else self.gains, self.recall, self.refit)
         more = [part.sentence for part in told if part is not None]
-        more.append(suite_in_words(self.suite))
+        more += [suite_in_words(self.suite), self.shadow.sentence if self.shadow else ""]
+        more.append(_retired_in_words(self.retired))
         lead = " ".join(filter(None, (self.in_words, self.stop, *more)))
         return Section(
             "Is a new model better?", lead, _pictures(self), shown, self.unchecked, folded
@@ -154,6 +159,19 @@ class Evaluation(Worded):
             "Stopping predictions is an option: a constant answer is proven to be better "
             "than the best new model."
         )
+
+    @property
+    def for_shadow(self) -> str | None:
+        """Hash of what may be put in shadow: the candidate as it would be put in place, else the
+        best challenger that failed no test."""
+        if self.candidate:
+            return self.placed
+        failed = lambda key: any(
+            gate.verdict == "fail" and not gate.advises for gate in self.gates.get(key, ())
+        )
+        able = [part for part in self.comparisons if not failed(part.challenger)]
+        best = max(able, key=lambda part: part.overall.gain or 0.0, default=None)
+        return best.challenger if best else None
 
     def judged_as(self, model: str | None) -> str | None:
         "Hash of the model that was evaluated in the place of `model`: a refit's twin."
@@ -195,6 +213,17 @@ def _spelled(evaluation: Evaluation) -> Evaluation:
         comparisons=tuple(new(pair, slices=slices(pair)) for pair in evaluation.comparisons),
         ghosts=tuple(new(pair, slices=slices(pair)) for pair in evaluation.ghosts),
         gates={key: tuple(map(worded, found)) for key, found in evaluation.gates.items()},
+    )
+
+# %% ../../nbs/50_evaluation/03_result.ipynb #d3993ea6
+def _retired_in_words(retired: tuple[str, ...]) -> str:
+    "Say how many former champions are scored no more; empty where all are."
+    if not retired:
+        return ""
+    several = len(retired) > 1
+    return (
+        f"{len(retired)} former model{'s are' if several else ' is'} retired: no longer scored "
+        "(evaluate.former), kept, and back by name with `continual rollback`."
     )
 
 # %% ../../nbs/50_evaluation/03_result.ipynb #88f6837e

@@ -193,11 +193,13 @@ def verdict_words(
         "keep": f"keep {now}",
         "rollback": f"return to {short(advice.model)}",
         "refresh": f"keep {now}, with a newer reference",
+        "shadow": f"score {short(advice.model)} in shadow",
     }
     return {
         "approve": f"Approve: {done[advice.do]}",
         "reject": f"Reject: keep {now}",
         "defer": f"Defer: keep {now}, decide later",
+        "shadow": "Shadow: score the best challenger beside it for three windows, decide then",
     }
 
 # %% ../../nbs/88_interfaces/02_signing.ipynb #5a5b7be6
@@ -272,6 +274,7 @@ class Desk:
         self.approve = button(description="Approve", button_style="success", icon="check")
         self.reject = button(description="Reject", button_style="danger", icon="times")
         self.defer = button(description="Defer", icon="clock-o")
+        self.shadow = button(description="Shadow", icon="adjust")
         self.action = widgets.Dropdown(
             options=["continue", "inspect", "improve", "rollback"],
             description="Action",
@@ -316,7 +319,7 @@ class Desk:
                 self.identity,
                 self.reason,
                 self.minutes,
-                row(self.approve, self.reject, self.defer),
+                row(self.approve, self.reject, self.defer, self.shadow),
                 self.told,
                 steering,
                 row(self.run, self.seal, self.again),
@@ -379,6 +382,7 @@ def _wire(desk: Desk) -> None:
     desk.approve.on_click(lambda button: _do(desk, "signing", lambda: _sign(desk, "approve")))
     desk.reject.on_click(lambda button: _do(desk, "signing", lambda: _sign(desk, "reject")))
     desk.defer.on_click(lambda button: _do(desk, "signing", lambda: _sign(desk, "defer")))
+    desk.shadow.on_click(lambda button: _do(desk, "signing", lambda: _sign(desk, "shadow")))
     desk.steer.on_click(lambda button: _do(desk, "steering", lambda: _steer(desk)))
     desk.run.on_click(
         lambda button: _do(
@@ -401,7 +405,7 @@ def _enable(desk: Desk) -> None:
     signable = desk.kind in ("pending", "signed") or (
         desk.kind == "stale" and all(desk.evidence.values())
     )
-    for button in (desk.approve, desk.reject, desk.defer):
+    for button in (desk.approve, desk.reject, desk.defer, desk.shadow):
         button.disabled = not (filled and signable)
     desk.steer.disabled = not (filled and desk.kind != "sealed")
     desk.seal.disabled = desk.kind != "signed"
@@ -413,7 +417,8 @@ def _do(desk: Desk, doing: str, act) -> None:
     from continual_nb.interfaces.notify import announcing
     from continual_nb.loop.lifecycle import recover
 
-    buttons = (desk.approve, desk.reject, desk.defer, desk.steer, desk.run, desk.seal)
+    signs = (desk.approve, desk.reject, desk.defer, desk.shadow)
+    buttons = (*signs, desk.steer, desk.run, desk.seal)
     for button in buttons:
         button.disabled = True
     desk.told.value = f'<div class="cnb" role="status">{escaped(doing.capitalize())} …</div>'

@@ -72,7 +72,7 @@ def decision_yaml(decision) -> str:
     "Spell data/decision.yaml; a signature over the lines before it stands last."
     text = to_yaml(
         {key: value for key, value in decision.to_dict().items() if key != "signature"},
-        "The decision of this iteration: verdict is pending, approve, reject or defer; "
+        "The decision of this iteration: verdict is pending, approve, reject, defer or shadow; "
         "`continual sign` fills it in.",
     )
     armour = "".join(f"  {line}\n" for line in decision.signature.splitlines())
@@ -522,6 +522,21 @@ def _open_and_pending(project: Project) -> Iteration:
         )
     return iteration
 
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #661ad457
+def _may_wait(project: Project) -> None:
+    "Raise unless this iteration has a challenger that can be put in shadow."
+    from continual_nb.core.state import Card
+    from continual_nb.evaluation.result import Evaluation
+
+    model = Evaluation.read(project.folder("evaluate")).for_shadow
+    present = Card.read(project.path("data/state/in")).champion
+    if present is None or model in (None, present):
+        why = "there is no model in production yet" if present is None else "none failed no test"
+        raise ContinualError(
+            f"no challenger of this iteration can be put in shadow: {why}",
+            "sign approve, reject or defer",
+        )
+
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #04aaef99
 def sign(
     project: Project,
@@ -530,6 +545,7 @@ def sign(
     reason: str,
     minutes: float | None = None,
     key: str | None = None,  # file of an SSH key to sign with; None: as Git is set up here
+    windows: int | None = None,  # shadow: that are to score the challenger
 ) -> str:  # what stands about the name in the record
     "Sign the evidence as it is now: it must be complete and up to date."
     from datetime import datetime, timezone
@@ -539,6 +555,8 @@ def sign(
     iteration = _open_and_pending(project)
     _named(project, by, reason)
     _up_to_date(project)
+    if verdict == "shadow":
+        _may_wait(project)
     identity = project.git("config", "user.name", check=False).strip()
     page = project.folder("report") / "report.html"
     seen = sha256(page) if page.exists() else None
@@ -554,6 +572,7 @@ def sign(
         evidence=project.evidence(),
         page=seen,
         minutes=minutes,
+        windows=windows,
         signed_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
     text = decision_yaml(decision)

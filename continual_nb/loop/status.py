@@ -58,6 +58,7 @@ def status(project: Project) -> tuple[dict, int]:
         f"champion   {(card.champion or 'none')[:12]}",
     ]
     said += [f"           {line}" for line in champions]
+    said += _in_shadow(card)
     said += [
         f"decision   {decision.get('verdict', 'pending')}"
         + (f" by {decision['by']}" if decision.get("by") else "")
@@ -96,6 +97,7 @@ def status(project: Project) -> tuple[dict, int]:
         "as_of": iteration.as_of,
         "sealed": sealed,
         "champion": card.champion,
+        "shadow": card.shadow and card.shadow.to_dict(),
         "decision": decision.get("verdict"),
         "stale": stale,
         "stale_own": foreign,
@@ -109,3 +111,16 @@ def status(project: Project) -> tuple[dict, int]:
         f"hint       {hint}" for hint in read_params(read_yaml(project.path("params.yaml")))[1]
     ]
     return {**answer, "said": [*said, f"next: {step}"]}, code
+
+# %% ../../nbs/85_loop/14_status.ipynb #008c634c
+def _in_shadow(card) -> list[str]:
+    "Say what is in shadow since when, how the evidence stands, and when it is decided."
+    one = card.shadow
+    if one is None:
+        return []
+    left = one.windows - one.scored
+    when = f"decided after {left} more window{'s' * (left > 1)}" if left > 0 else "decided next"
+    odds = f"; {one.odds}" if one.scored else ""
+    about = f"{one.hash[:12]} ({one.card['recipe']}), since {one.window} by {one.by}"
+    scored = f"scored in {one.scored} of {one.windows} windows{odds}"
+    return [f"shadow     {about}", f"           {scored}; {when}"]

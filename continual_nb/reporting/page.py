@@ -276,7 +276,7 @@ def headed(
     return top + mark + re.sub(r"<tr[^>]*>|<(td|th)([^>]*)>", name, rows)
 
 # %% ../../nbs/80_reporting/03_page.ipynb #8d1ac753
-DECIDED = ("promoted", "kept", "rolled back", "refreshed", "deferred", "no data")
+DECIDED = ("promoted", "kept", "rolled back", "refreshed", "deferred", "in shadow", "no data")
 
 
 def around(

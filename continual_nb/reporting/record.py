@@ -490,6 +490,7 @@ DO = {
     "rollback": "return to an earlier model",
     "refresh": "measure drift against newer windows",
     "keep": "keep the model as it is",
+    "shadow": "score a challenger in shadow before it is decided",
 }  # recommendation -> what is to be done
 KEPT = {
     "none": "Keep the model: no rule asked for an update.",
@@ -531,6 +532,8 @@ def headline(
     do = _to_do(advice.do, means, outcome.previous)
     if answer == "pending":
         return f"Proposed: {do}."
+    if answer == "in shadow":
+        return "Keep the model: a challenger is scored in shadow first."
     if answer == "deferred":
         return f"Left to a person: {do}?"
     return _done(answer, advice.do, means, do, outcome, evaluation)

@@ -34,6 +34,7 @@ MARKS = {
     "deferred": ("D", "#8e6bbf"),
     "rolled back": ("v", RED),
     "refreshed": ("P", GREEN),
+    "in shadow": ("h", "#8e6bbf"),
     "no data": ("s", QUIET),
 }  # decision -> shape and colour of its mark
 SHOWN = 8  # models in the figure, the newest

@@ -1026,7 +1026,8 @@ class Evaluate(Block):
     former: int | None = Field(
         24,
         ge=1,
-        description="replaced models that are still scored in every window, the last ones; null: all",
+        description="replaced models, the last ones, that are still scored in every window; "
+        "null: all",
     )
 
 

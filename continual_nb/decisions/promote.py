@@ -261,7 +261,7 @@ def promote(
             reference,
         )
     cards = (*tested, *training.challengers)
-    after = _with_shadow(after, moment, outcome, decision, evaluation, cards, models, reference)
+    after = _with_shadow(after, outcome, decision, evaluation, cards, models, reference)
     after = _with_yardsticks(after, training, models)
     if answer == "refreshed":
         after = replace(
@@ -514,7 +514,7 @@ def _of_its_shadow(answer: str, decision: Decision, evaluation: Evaluation, wait
 
 
 def _with_shadow(
-    state: State, moment: AsOf, outcome: Outcome, decision, evaluation, cards, models, reference
+    state: State, outcome: Outcome, decision, evaluation, cards, models, reference
 ) -> State:
     "Keep the challenger in shadow with what this window says of it, begin a shadow, or end one."
     waiting, found = state.card.shadow, evaluation.shadow
@@ -525,8 +525,8 @@ def _with_shadow(
     profile = state.shadow_reference
     if outcome.answer == "in shadow":
         card = _shadow_card(outcome.shadow, cards, evaluation.refit)
-        window = moment.window.name if moment.window else ""
-        about = {"iteration": moment.number, "window": window, "until": evaluation.evaluated_until}
+        now, until = state.card, evaluation.evaluated_until
+        about = {"iteration": now.iteration, "window": now.window or "", "until": until}
         asked = decision.windows or evaluation.shadow_windows
         again = waiting is not None and waiting.hash == card.hash
         waiting = put_in_shadow(card, asked, decision.by, about, waiting)

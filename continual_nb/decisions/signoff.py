@@ -26,7 +26,9 @@ Verdict = Literal["pending", "approve", "reject", "defer", "shadow"]
 class Decision(Result):
     "The content of data/decision.yaml."
 
-    verdict: Verdict = "pending"  # defer: a replay keeps the champion and leaves the question to a person  # shadow: the best challenger is scored beside the champion first, for some windows
+    # defer: the champion stays, and the question is left to a person; shadow: the champion stays,
+    # and the best challenger is scored beside it for some windows first
+    verdict: Verdict = "pending"
     by: str = ""  # who signed
     identity: str = ""  # Git identity (name) of whoever ran the command; empty if written by hand
     reason: str = ""

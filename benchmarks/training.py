@@ -70,6 +70,7 @@ WAYS = {
     "always": (BOOSTING, REFIT),
     "blend": (BOOSTING, NamedCode(name="blend")),
     "champions": (BOOSTING, NamedCode(name="champions")),
+    "distillation": (BOOSTING, NamedCode(name="distillation")),
     "per_segment": (BOOSTING, PER_SEGMENT),
     "laplace, newest": (LAPLACE, REFIT),
     "laplace, always": (LAPLACE, REFIT),

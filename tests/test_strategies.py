@@ -24,6 +24,7 @@ from continual_nb.training.strategies import (
     mixed,
     recent_skill,
     settled,
+    softened,
 )
 from continual_nb.training.train import train
 
@@ -140,6 +141,64 @@ def test_a_blend_answers_the_weighted_mean_and_is_loaded_like_any_model(champion
     assert origin.weights == {"new": 0.3, "champion": 0.7} and origin.models == (champion.hash,)
     assert load(made.content, made.hash) == made
     assert with_("blend", before=before, weight=0.3)[0].content == made.content
+
+
+# -- distillation
+def apart(one, other, rows=AHEAD) -> float:
+    answers = [predict(model, rows, DATA).proba[:, 1] for model in (one, other)]
+    return float(np.abs(answers[0] - answers[1]).mean())
+
+
+def test_a_student_of_labels_alone_is_a_refit_and_one_of_answers_alone_is_the_champion(
+    champion, before
+):
+    plain, _ = with_("refit")
+    assert with_("distillation", before=before, weight=0)[0].content == plain.content
+    half, origin = with_("distillation", before=before)
+    copied, _ = with_("distillation", before=before, weight=1)
+    assert apart(copied, champion) < 0.02 < apart(half, champion) < apart(plain, champion)
+    assert origin.weights == {"labels": 0.5, "present model": 0.5}
+    assert origin.models == (champion.hash,) and origin.strategy == "distillation"
+    assert load(half.content, half.hash) == half
+
+
+def test_a_student_learns_the_mixture_of_labels_and_answers(champion):
+    answers, label = predict(champion, NEW, DATA), NEW["label"].to_numpy("str")
+    soft = softened(NEW, answers, 0.3, DATA)
+    share = soft[(soft["label"] == "1").to_numpy()].set_index("event_id")["sample_weight"]
+    wanted = 0.3 * answers.proba[:, answers.classes.index("1")] + 0.7 * (label == "1")
+    assert np.allclose(share.loc[NEW["event_id"]], wanted)
+    assert np.allclose(soft.groupby("event_id")["sample_weight"].sum(), 1)
+
+
+def test_where_the_old_relation_holds_and_rows_are_few_a_student_loses_less_than_a_refit(before):
+    few, ahead = world(60, "2024-03-01", 0.2, 5), world(3000, "2024-04-01", 0.2, 6)
+    student, plain = (with_(name, few, before)[0] for name in ("distillation", "refit"))
+    assert loss(student, ahead) < loss(plain, ahead)
+
+
+def test_numbers_are_distilled_and_members_of_an_ensemble_are_chosen_on_labels():
+    old, new = world(800, numbers=True), world(200, "2024-03-01", 0.8, 2, numbers=True)
+    teacher = fit_named(NUMBERS, linear(NUMBERS), linear(NUMBERS).models[0], old)
+    kept = after(old, [teacher])
+    whole, _ = with_("distillation", new, kept, NUMBERS, weight=1)
+    gap = predict(whole, new, NUMBERS).answer - predict(teacher, new, NUMBERS).answer
+    assert np.abs(gap).mean() < 0.05
+    plain, _ = with_("refit", new, data=NUMBERS, model="ensemble")
+    student, _ = with_("distillation", new, kept, NUMBERS, model="ensemble")
+    assert student.chosen == plain.chosen
+
+
+@pytest.mark.parametrize(
+    ("rows", "args", "words"),
+    [
+        (NEW, {"weight": 1.5}, "weight of distillation is 1.5"),
+        (NEW.assign(label_share=0.5), {}, "natural shares"),
+    ],
+)
+def test_a_student_says_why_it_cannot_learn(before, rows, args, words):
+    assert words in refused("distillation", rows, before, **args).problem
+    assert "no model in production" in refused("distillation").problem
 
 
 def test_the_weight_of_a_blend_follows_the_newest_rows(before):

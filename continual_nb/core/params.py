@@ -966,7 +966,8 @@ class Train(Block):
         ("refit",),
         validate_default=True,
         description="how a new model comes about, side by side: refit (from scratch), blend (with the "
-        "present model), champions (of former models), per_segment, warm_start, or your own as "
+        "present model), distillation, champions (of former models), per_segment, warm_start, or "
+        "your own as "
         "extensions.FILE:attribute",
     )
     iterations: int = Field(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REFIT', 'HELD_OUT', 'FEWEST_NEW', 'MOST_NEW', 'GRID', 'Predecessor', 'Predecessors', 'predecessors',
-           'StrategyContext', 'Found', 'mixed', 'recent_skill', 'check_strategies', 'fit_with', 'settled']
+           'StrategyContext', 'Found', 'mixed', 'recent_skill', 'softened', 'check_strategies', 'fit_with', 'settled']
 
 # %% ../../nbs/40_training/01_strategies.ipynb #35bb5b43
 import copy
@@ -30,6 +30,7 @@ from continual_nb.core.models import (
     FEWEST,
     Model,
     Predictions,
+    chosen_of,
     entrants,
     estimator,
     features,
@@ -247,6 +248,60 @@ def _champions(make, rows, champion, context, half_life: float = 3, most: int = 
     members = {key[:12]: known[key] for key in used}
     made = _weighted(members, shares, context.data)
     return Found(made, shares, by, models=tuple(known[key] for key in used))
+
+# %% ../../nbs/40_training/01_strategies.ipynb #215ffc55
+def softened(
+    rows: pd.DataFrame,  # labelled rows
+    answers: Predictions,  # the teacher's, of these rows
+    weight: float,  # share of the teacher; the labels have the rest
+    data: Data,  # the task
+) -> pd.DataFrame:  # rows whose labels and weights stand for the mixture
+    """Mix the labels of rows with a teacher's answers.
+
+    A class that has probability q in the mixture becomes a row of weight q, so that the loss is
+    the cross-entropy with q; numbers are averaged. Source: Hinton, Vinyals and Dean (2015),
+    Distilling the knowledge in a neural network; Bucila, Caruana and Niculescu-Mizil (2006).
+    """
+    if data.task == "regression":
+        label = (1 - weight) * rows["label"].to_numpy("float64") + weight * answers.answer
+        return rows.assign(label=pd.array(label.astype("str"), dtype="str"))
+    label = rows["label"].to_numpy("str")
+    classes = tuple(sorted({*label, *answers.classes}))
+    mixture = weight * aligned(answers.proba, answers.classes, classes)
+    mixture[np.arange(len(rows)), np.searchsorted(classes, label)] += 1 - weight
+    base = rows.get("sample_weight", pd.Series(1.0, rows.index)).to_numpy("float64")
+    parts = [
+        rows.assign(label=pd.array([name] * len(rows), dtype="str"), sample_weight=base * q)
+        for name, q in zip(classes, mixture.T)
+    ]
+    whole = pd.concat(parts)
+    whole = whole[(whole["sample_weight"] > 0).to_numpy()]
+    return whole.sort_values("event_time", kind="stable", ignore_index=True)
+
+# %% ../../nbs/40_training/01_strategies.ipynb #a5d89e72
+@built_in("strategy", "distillation")
+def _distillation(make, rows, champion, context, weight: float = 0.5):
+    "A new model that learns the champion's answers, mixed with the labels by a stated weight."
+    if not (isinstance(weight, int | float) and 0 <= weight <= 1):
+        raise ContinualError(
+            f"train.strategies: weight of distillation is {weight!r}",
+            "give the share of the present model's answers, from 0 (labels alone) to 1",
+        )
+    before, data = _champion(context), context.data
+    rows = rows[rows["label"].notna().to_numpy()].sort_values("event_time", kind="stable")
+    if "label_share" in rows and rows["label_share"].notna().any():
+        raise ContinualError(
+            "distillation needs classes in their natural shares, which the recipe changes",
+            "use a recipe that balances nothing",
+        )
+    plain = make(rows) if weight == 0 or entrants(context.named) != (context.named,) else None
+    if weight == 0:
+        return Found(plain)
+    named = chosen_of(context.named, plain.chosen) if plain else context.named
+    soft = softened(rows, predict(before.model, rows, data), weight, data)
+    shares = {"labels": number(1 - weight), "present model": number(weight)}
+    student = fit_named(data, context.train, named, soft)
+    return Found(student, shares, "as given", models=(before.model,))
 
 # %% ../../nbs/40_training/01_strategies.ipynb #04ab6cf4
 def _segment_column(context: StrategyContext, column: str | None) -> str:

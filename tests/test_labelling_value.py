@@ -26,7 +26,7 @@ from continual_nb.composition.queries import (
 from continual_nb.core.files import ContinualError
 from continual_nb.core.models import estimator, fit
 from continual_nb.core.params import Data, Train
-from continual_nb.loop.asking import label_facts, record_facts
+from continual_nb.loop.labels import label_facts, record_facts
 from continual_nb.loop.project import Project
 
 
@@ -116,7 +116,7 @@ def test_the_last_word_of_the_most_trusted_source_is_the_label():
     facts = pd.DataFrame(rows, columns=FACT)
     assert current_labels(facts)["value"].tolist() == ["late", "fine"]
     found = agreement(facts)
-    assert found.events == 1 and found.conflicts == ("e1",)
+    assert found.overall.events == 1 and found.conflicts == ("e1",)
     with pytest.raises(ContinualError, match="unknown source 'guess'"):
         current_labels(facts.assign(source="guess"))
 

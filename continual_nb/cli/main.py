@@ -781,8 +781,9 @@ def labels(
     labels. Leave `label` empty where the outcome is unknown. Labels that are there already are
     kept. Events of which two people say different things come first, for a third one to decide.
     """
-    from continual_nb.loop.asking import ask_for, label_status, record_facts, review
-    from continual_nb.loop.queue import ask, classes
+    from continual_nb.loop.asking import ask_for, label_status, review
+    from continual_nb.loop.labels import record_facts
+    from continual_nb.loop.queue import ask, classes, second_path
 
     if doubtful:
         found = review(project, doubtful)
@@ -797,6 +798,7 @@ def labels(
     path, asked = ask(project)
     done = int((asked["label"].str.strip() != "").sum())
     place = path.relative_to(project.root).as_posix()
+    again = second_path(path)
     known = classes(project) if len(asked) else ()
     one_of = f" with one of {', '.join(known)}" if 0 < len(known) <= 12 else ""
     said = [
@@ -805,6 +807,11 @@ def labels(
         "with the mouse, in JupyterLab: from continual_nb.interfaces.labelling import labelling; "
         "labelling()",
     ]
+    if again.exists():
+        said.append(
+            f"for a second person, who sees no answer: {again.relative_to(project.root).as_posix()}"
+            ", or labelling(second=True)"
+        )
     return {
         "file": place,
         "asked": len(asked),
@@ -825,26 +832,30 @@ def labels(
     type=click.Path(path_type=Path),
     help="label-studio: where the tasks go; the labelling interface lies beside them as .xml.",
 )
+@click.option(
+    "--second", is_flag=True, help="The events that a second person is asked about as well."
+)
 @command()
 def labels_export(
     project,  # whose label queue
     form,  # csv or label-studio
     out,  # file of tasks; None: beside the queue
+    second,  # those of labelling.double_share
 ):
     "Write the open questions: a CSV for a spreadsheet, or tasks for Label Studio."
-    from continual_nb.loop.asking import record_facts
     from continual_nb.loop.label_studio import export_tasks
     from continual_nb.loop.labels import FOLDER
-    from continual_nb.loop.queue import ask
+    from continual_nb.loop.queue import ask, second_queue
 
-    record_facts(project)
+    queue = second_queue if second else ask
     if form == "csv":
-        path, asked = ask(project)
+        path, asked = queue(project)
         place = path.relative_to(project.root).as_posix()
         said = [f"{len(asked)} events are asked about: {place}"]
         return {"file": place, "events": len(asked), "said": said}, 0
-    out = out or project.path(FOLDER) / f"{project.iteration().name}.json"
-    tasks = export_tasks(project, out)
+    name = f"{project.iteration().name}{'-second' if second else ''}.json"
+    out = out or project.path(FOLDER) / name
+    tasks = export_tasks(project, out, queue)
     said = [
         f"{tasks} tasks for Label Studio: {out}",
         f"its interface, for Settings, Labeling Interface: {out.with_suffix('.xml')}",
@@ -865,8 +876,9 @@ def labels_import(
     Bad lines are named, and the others are kept (exit code 2). A second import of the same file
     changes nothing.
     """
-    from continual_nb.loop.asking import label_status, record_facts
+    from continual_nb.loop.asking import label_status
     from continual_nb.loop.label_studio import import_annotations
+    from continual_nb.loop.labels import record_facts
 
     record_facts(project)
     new, bad = import_annotations(project, file)
@@ -884,7 +896,8 @@ def labels_status(
     project,  # whose labels
 ):
     "Say who said what, how far people agree, and what waits for a third person."
-    from continual_nb.loop.asking import label_status, record_facts
+    from continual_nb.loop.asking import label_status
+    from continual_nb.loop.labels import record_facts
 
     record_facts(project)
     status = label_status(project)

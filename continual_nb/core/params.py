@@ -1161,6 +1161,13 @@ class LabelForm(Block):
     guideline: str | None = Field(
         None, description="how to decide where it is not clear, in a few sentences; null: none"
     )
+    double_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the asked events, drawn by id, that a second person is asked about "
+        "as well, without seeing the first answer; 0: none",
+    )
 
 # %% ../../nbs/00_core/04_params.ipynb #41f6f110
 class Hook(Block):

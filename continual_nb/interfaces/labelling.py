@@ -19,7 +19,7 @@ from ..core.results import escaped
 from .signing import STYLE, in_words, name_html, widget_library
 from ..loop.labels import read
 from ..loop.project import Project, locked
-from ..loop.queue import ask, classes, column_of, fill_in, refused
+from ..loop.queue import ask, classes, column_of, fill_in, refused, second_queue
 from ..core.dictionary import read_words
 from ..core.files import ContinualError, read_parquet
 from ..core.params import Data
@@ -199,8 +199,13 @@ MANY = 12  # classes above which they are a list
 class Labelling:
     "Widgets over the label queue of one project; the file is the state."
 
-    def __init__(self, project: Project):
+    def __init__(
+        self,
+        project: Project,  # whose queue
+        queue=ask,  # whose questions: `ask`, or `second_queue`
+    ):
         widgets = widget_library()
+        self.queue = queue
 
         self.project = project
         self.data, self.pause, self.event, self.since, self.answers = (
@@ -333,7 +338,7 @@ def _begin(desk: Labelling) -> None:
     try:
         with _turn(desk.project):
             desk.iteration = desk.project.iteration().name
-            path, frame = ask(desk.project)
+            path, frame = desk.queue(desk.project)
         desk.known = classes(desk.project)
         if frame.empty:
             desk.problem = (
@@ -520,7 +525,7 @@ def _card(desk: Labelling) -> str:
 # %% ../../nbs/88_interfaces/05_labelling.ipynb #05f2844d
 def _ended(desk: Labelling) -> str:
     "Say that nothing is open, and what is next."
-    place = f"{desk.path.parent.parent.name}/{desk.path.parent.name}/{desk.path.name}"
+    place = desk.path.relative_to(desk.project.root).as_posix()
     words = in_words(
         f"Nothing is open any more: thank you. The answers are in `{place}`; the next "
         "`continual open` takes them. “Back” shows the last event again."
@@ -603,6 +608,8 @@ def labelling(
     folder: Path
     | str
     | None = None,  # the project's folder, or one inside it; None is the current one
+    second: bool = False,  # the events that a second person is asked about
 ) -> Labelling:
     "Show the label queue of the open iteration, to be answered with the mouse."
-    return Labelling(Project.here(Path(folder) if folder else None))
+    queue = second_queue if second else ask
+    return Labelling(Project.here(Path(folder) if folder else None), queue)

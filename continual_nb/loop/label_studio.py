@@ -146,9 +146,10 @@ def read_annotations(
 def export_tasks(
     project: Project,  # with an iteration that has been composed
     out: Path,  # JSON file; the interface lies beside it as .xml
+    asked=ask,  # whose questions: `ask`, or `second_queue`
 ) -> int:  # tasks
     "Write the open questions for Label Studio."
-    _, queue = ask(project)
+    _, queue = asked(project)
     params, iteration = project.params(), project.iteration()
     tasks = tasks_of(queue, iteration.name)
     features = [name for name in queue if name not in COLUMNS]

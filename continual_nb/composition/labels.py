@@ -73,7 +73,7 @@ def _beyond_chance(observed: np.ndarray, expected: np.ndarray) -> tuple[np.ndarr
     some = expected > 1e-12
     return np.where(some, 1 - observed / np.where(some, expected, 1), np.nan), expected
 
-
+# %% ../../nbs/30_composition/05_labels.ipynb #bc5a9db5
 def _kappas(weights: np.ndarray, first: np.ndarray, second: np.ndarray):
     "Cohen's kappa for each line of weights of the events, and the disagreement of chance."
     _, code = np.unique(np.concatenate([first, second]), return_inverse=True)
@@ -82,7 +82,7 @@ def _kappas(weights: np.ndarray, first: np.ndarray, second: np.ndarray):
     chance = ((weights @ a) * (weights @ b)).sum(axis=1) / n**2
     return _beyond_chance(weights @ (first != second) / n, 1 - chance)
 
-
+# %% ../../nbs/30_composition/05_labels.ipynb #eeab405d
 def cohen_kappa(
     first: np.ndarray,  # (n,) labels of one person
     second: np.ndarray,  # (n,) of another, for the same events
@@ -111,7 +111,7 @@ def _unit_sums(units, values, interval: bool) -> tuple[np.ndarray, np.ndarray, n
         inside = m**2 - (sums**2).sum(axis=1)
     return m, inside / np.maximum(m - 1, 1), sums
 
-
+# %% ../../nbs/30_composition/05_labels.ipynb #5fcc1b27
 def _alphas(weights, m, inside, sums, interval: bool):
     "Alpha for each line of weights of the events, and the disagreement of chance."
     n, total = weights @ m, weights @ sums
@@ -122,7 +122,7 @@ def _alphas(weights, m, inside, sums, interval: bool):
     expected = chance / np.maximum(n * (n - 1), 1)
     return _beyond_chance(weights @ inside / np.maximum(n, 1), expected)
 
-
+# %% ../../nbs/30_composition/05_labels.ipynb #9748edcb
 def krippendorff_alpha(
     units: np.ndarray,  # (n,) event of each label
     values: np.ndarray,  # (n,) labels; numbers for `interval`
@@ -150,7 +150,7 @@ class Reliability(Result):
         value = "cannot be told" if self.value is None else f"{self.value:.2f}"
         return f"{value}{between} on {self.events:,} events"
 
-
+# %% ../../nbs/30_composition/05_labels.ipynb #916cb99e
 def _reliability(measure, n: int, resamples: int, seed: int) -> Reliability:
     "Measure, with the percentile interval of a bootstrap over events."
     values, expected = measure(np.ones((1, n))) if n else ([np.nan], [np.nan])
@@ -182,7 +182,7 @@ class Agreement(Result):
             said += [f"{word} {name}: alpha {one}" for name, one in found.items()]
         return said + [f"{name}: Cohen's kappa {one}" for name, one in self.pairs.items()]
 
-
+# %% ../../nbs/30_composition/05_labels.ipynb #8aba6c57
 def agreement(
     facts: pd.DataFrame,  # columns of FACT
     regression: bool = False,  # labels are numbers
@@ -216,7 +216,7 @@ def _of_labellers(both: pd.DataFrame):
         events = set(both["event_id"][(both["by"] == name).to_numpy()])
         yield name or "(no name)", both[both["event_id"].isin(events).to_numpy()]
 
-
+# %% ../../nbs/30_composition/05_labels.ipynb #c5ee4138
 def _of_slices(both: pd.DataFrame, slices: pd.DataFrame | None):
     "The events of every group of every kind of slice."
     for column in () if slices is None else slices.columns.drop("event_id"):
@@ -224,7 +224,7 @@ def _of_slices(both: pd.DataFrame, slices: pd.DataFrame | None):
         for name in sorted(group.dropna().unique()):
             yield f"{column}={name}", both[(group == name).to_numpy()]
 
-
+# %% ../../nbs/30_composition/05_labels.ipynb #26252b63
 def _pairs(both: pd.DataFrame, resamples: int, seed: int) -> dict[str, Reliability]:
     "Cohen's kappa of every two people with enough events in common."
     wide = both.pivot(index="event_id", columns="by", values="value")

@@ -202,7 +202,7 @@ def label_status(
         losses=_estimates(project, facts) if len(facts) and len(draws(project)) else {},
     )
 
-
+# %% ../../nbs/85_loop/21_asking.ipynb #b7126f9a
 def second_open(
     project: Project,  # whose labels
     facts: pd.DataFrame,  # columns of FACT
@@ -213,7 +213,7 @@ def second_open(
     people = facts[(facts["by"] != "").to_numpy()].groupby("event_id")["by"].nunique()
     return people.reindex(asked, fill_value=0) < 2
 
-
+# %% ../../nbs/85_loop/21_asking.ipynb #c0949a06
 def _slices(project: Project) -> pd.DataFrame:
     "The groups of the events that people were asked about: event_id, and the columns of data.slices."
     columns = [column_of(name) for name in project.params().data.slices]

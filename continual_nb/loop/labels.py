@@ -105,7 +105,7 @@ def label_facts(
     found = from_text(path.read_text(encoding="utf-8"), FACTS) if path.exists() else ()
     return pd.DataFrame(list(found), columns=list(FACT))
 
-
+# %% ../../nbs/85_loop/10_labels.ipynb #23d8ef38
 def written_answers(
     project: Project,  # whose labels
 ) -> dict[tuple[str, str], str]:  # (event, who says so) -> label
@@ -114,7 +114,7 @@ def written_answers(
     first, second = (_filled_in(project.path(folder)) for folder in (FOLDER, SECOND))
     return {who: label for who, label in second.items() if who[1]} | first
 
-
+# %% ../../nbs/85_loop/10_labels.ipynb #03c16079
 def _filled_in(folder: Path) -> dict[tuple[str, str], str]:
     "The labels in the files of a folder; of the same event and person the last one."
     found = {}
@@ -124,7 +124,7 @@ def _filled_in(folder: Path) -> dict[tuple[str, str], str]:
         found |= {key: label for key, label in zip(who, frame["label"].str.strip()) if label}
     return found
 
-
+# %% ../../nbs/85_loop/10_labels.ipynb #95d0bc34
 def facts_so_far(
     project: Project,  # whose labels
 ) -> pd.DataFrame:  # columns of FACT, oldest first
@@ -138,7 +138,7 @@ def facts_so_far(
     ]
     return pd.concat([facts, pd.DataFrame(rows, columns=list(FACT))], ignore_index=True)
 
-
+# %% ../../nbs/85_loop/10_labels.ipynb #c5760e33
 def _as_settled(part: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
     "Take the label of the majority where several people have spoken."
     several = facts.groupby("event_id")["by"].nunique() > 2

@@ -93,7 +93,7 @@ def second_path(
     "The file of the second readings beside that of the first."
     return path.parent / Path(SECOND).name / path.name
 
-
+# %% ../../nbs/85_loop/18_queue.ipynb #94648ad1
 def _ask_again(project: Project, path: Path, frame: pd.DataFrame) -> None:
     "Write the second readings of a queue; what is filled in by a second person stays."
     params, place = project.params(), second_path(path)
@@ -106,7 +106,7 @@ def _ask_again(project: Project, path: Path, frame: pd.DataFrame) -> None:
     if len(asked):
         write_bytes(place, to_csv(asked))
 
-
+# %% ../../nbs/85_loop/18_queue.ipynb #e292ce01
 def second_queue(
     project: Project,  # with an iteration that has been composed
 ) -> tuple[Path, pd.DataFrame]:  # its file; as text, empty where nothing is read twice
@@ -240,7 +240,7 @@ def fill_in(
         frame["note"] = notes.mask(at, note)
     write_bytes(path, to_csv(frame))
 
-
+# %% ../../nbs/85_loop/18_queue.ipynb #2065ad2c
 def _check_second(path: Path, event: str, by: str) -> None:
     "Refuse a second reading by the person who gave the first answer."
     first = path.parent.parent / path.name

@@ -48,8 +48,8 @@ from continual_nb.monitoring.diagnosis.levels import (
     accepted_level,
     cohort,
     heard,
-    luck,
     steady,
+    succeeded,
     updated,
 )
 from continual_nb.monitoring.detectors.dependence import (
@@ -121,6 +121,28 @@ def _judged(profile: ColumnProfile, depends: Dependence) -> ColumnProfile:
     return with_design(profile, depends)
 
 
+def _with_windows(
+    profile: ColumnProfile, reference: Profile, since: list[dict[str, Any]]
+) -> ColumnProfile:
+    "A profile that knows the windows since, of which `kept` holds the counts."
+    if profile.role == "prediction":
+        counted = [b.get("predictions") for b in since]
+    else:
+        of = lambda c: (c.role, c.column, c.kind)
+        names = [of(c) for c in reference.columns]
+        if of(profile) not in names:
+            return profile
+        at = names.index(of(profile))
+        counted = [b["counts"][at] for b in since if len(b["counts"]) == len(names)]
+    fits = [tuple(c) for c in counted if c and len(c) == profile.width]
+    return profile.model_copy(update={"since": tuple(fits)})
+
+
+def _predicted(pairs: tuple[list[ColumnProfile], list[pd.Series]]) -> np.ndarray | None:
+    "Counts of what the model predicted; None without a model."
+    return next((counts(p, v) for p, v in zip(*pairs) if p.role == "prediction"), None)
+
+
 def said_of_rows(
     data: Data,  # entity, numeric
     depends: Dependence,  # of `dependence_of`
@@ -190,11 +212,18 @@ def caveats(
         if names:
             said.append(f"{listed(names)}: {why}.")
     had = len(reference.windows)
-    if had < CHUNKS:
+    unknown = [c for c in columns if not c.calibrated and c.verdict != "not testable"]
+    if had >= CHUNKS and unknown:
+        said.append(
+            f"{listed([c.column for c in unknown])}: variation between ordinary windows is not "
+            f"known before {CHUNKS} windows with this model; nobody is called for a drift."
+        )
+    if had < CHUNKS and unknown:
         said.append(
             "Variation between ordinary windows: the reference has "
             f"{had} window{'s' * (had != 1)}, and {CHUNKS} are needed to estimate it. "
-            "Until then, ordinary variation may be reported as drift."
+            "Until these and the windows since are as many, ordinary variation may be reported "
+            "as drift, and nobody is called for it."
         )
     read = {v.column for v in reference.vectors}
     if set(data.text) - read:
@@ -290,6 +319,7 @@ def reworded(
     columns: tuple[ColumnDrift, ...],
     faulty: set[str],
     harmless: bool,
+    calibrated: bool = True,  # whether it is known how much ordinary windows differ
 ) -> list[Incident]:
     """Make an incident of texts and embeddings that have changed, where no single column tells it
     already."""
@@ -312,6 +342,7 @@ def reworded(
                     columns=(v.column,),
                     cause="covariate shift",
                     rule="content",
+                    calibrated=calibrated,
                     sentence=f"{what} {v.column} has changed: its distance from the reference is "
                     f"{v.effect:.2f}.",
                 )
@@ -320,7 +351,11 @@ def reworded(
 
 # %% ../../nbs/10_monitoring/43_monitor.ipynb #74293794
 def apart(
-    together: Joint | None, columns: tuple[ColumnDrift, ...], faults: list[Incident], harmless: bool
+    together: Joint | None,
+    columns: tuple[ColumnDrift, ...],
+    faults: list[Incident],
+    harmless: bool,
+    calibrated: bool = True,  # whether it is known how much ordinary windows differ
 ) -> list[Incident]:
     """Make an incident of a change of all columns together that no single column and no text
     explains."""
@@ -352,6 +387,7 @@ def apart(
             sentence=sentence,
             cause="dependence",
             rule="dependence",
+            calibrated=calibrated,
         )
     ]
 
@@ -598,14 +634,11 @@ def _hash(champion: Model | None) -> str:
 def _levels(memory: dict[str, Any], champion: str, accepted: Metrics | None, tries: int) -> Levels:
     """What is known of the levels of the model in production; a new model starts with what it was
     accepted with."""
-    known = memory.get("levels")
-    if known and known["model"] == champion:
-        return Levels.model_validate(known)
-    first = accepted_level(accepted)
-    if first is None:
-        return Levels(model=champion)
-    held = tuple(map(number, first))
-    return Levels(model=champion, first=held, luck=number(luck(tries)), rows=accepted.rows)
+    known = Levels.model_validate(memory.get("levels") or {"model": ""})
+    if known.model == champion:
+        return known
+    rows = accepted.rows if accepted is not None else 0
+    return succeeded(known, accepted_level(accepted), champion, tries, rows)
 
 # %% ../../nbs/10_monitoring/43_monitor.ipynb #c352931a
 def _cohorts(
@@ -941,8 +974,10 @@ def monitor(
         score = said.score(data) if said is not None else None
         pairs = watched(data, monitor, rows, counted, reference, prediction_reference, score)
         depends = dependence_of(data, pairs, rows, reference_rows)
-        pairs = ([_judged(p, depends) for p in pairs[0]], pairs[1])
         before = known.get("windows", [])
+        others = [b for b in before if b["window"] != window]
+        judged = [_with_windows(_judged(p, depends), reference, others) for p in pairs[0]]
+        pairs = (judged, pairs[1])
         broke, columns = against(pairs, monitor, max_missing_jump, _volume(reference, before, rows))
         gap, stale = (
             freshness(
@@ -968,7 +1003,8 @@ def monitor(
                 window,
                 iteration,
             )
-            beside, before = views(reference, before, held, monitor), kept(before, held, gap)
+            beside = views(reference, before, held, monitor)
+            before = kept(before, held, gap, _predicted(pairs))
         columns, together, alarm, contents = allowed(
             columns,
             together,
@@ -1000,9 +1036,12 @@ def monitor(
     if ring is None and bad is not None and lost is not None and not harmless:
         hurt = [still_worse(lost, bad)]
     incidents = hurt + faults + moved(columns, faults, harmless)
-    written = reworded(contents, columns, {c for f in faults for c in f.columns}, harmless)
+    usual = reference is not None and len(reference.windows) >= CHUNKS
+    written = reworded(contents, columns, {c for f in faults for c in f.columns}, harmless, usual)
     inputs_known = any(i.kind == "features" and not i.rule for i in opened)
-    incidents += written or ([] if inputs_known else apart(together, columns, faults, harmless))
+    if not inputs_known:
+        written = written or apart(together, columns, faults, harmless, usual)
+    incidents += written
     incidents += told_by_own(own, columns, faults, opened, harmless)
     worse = partial(_worse, data, monitor, champion, (earlier, since, mature_before), rows[counted])
     incidents = explained(data, monitor, incidents, rows, counted, reference_rows, worse)

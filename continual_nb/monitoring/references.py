@@ -22,7 +22,10 @@ TOGETHER = 3  # windows that are looked at as one
 
 # %% ../../nbs/10_monitoring/41_references.ipynb #fecacbb0
 def kept(
-    before: list[dict[str, Any]], held: Profile | None, gap: float | None = None
+    before: list[dict[str, Any]],  # of earlier windows
+    held: Profile | None,  # the window on the cells of the reference
+    gap: float | None = None,  # of `freshness`
+    said: np.ndarray | None = None,  # counts (cells,) of what the model predicted
 ) -> list[dict[str, Any]]:
     """Add a window's counts to those of the windows before it, the newest `BEFORE`; a window that
     is looked at again is replaced."""
@@ -33,6 +36,7 @@ def kept(
         "rows": held.rows,
         "gap": number(gap),
         "counts": [list(c.counts[0]) for c in held.columns],
+        "predictions": [] if said is None else said.tolist(),
     }
     return [*(b for b in before if b["window"] != window["window"]), window][-BEFORE:]
 

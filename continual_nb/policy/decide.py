@@ -411,7 +411,7 @@ def proven_harm(params: Decide, monitoring: Monitoring, known: Evidence) -> Rule
     """Is it newly proven that the model does harm? Then an attempt to improve it says more than a
     look."""
     question = "Is harm proven?"
-    proven = [i for i in monitoring.incidents if i.kind == "performance" and i.severity == "harm"]
+    proven = [i for i in monitoring.incidents if i.kind == "performance" and i.proven_now]
     if not proven:
         return Rule(
             question=question, answer="no", because="nothing new is proven against the model"

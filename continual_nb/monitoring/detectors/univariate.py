@@ -134,6 +134,9 @@ def compare(
     min_rows: int = 30,  # chunks with fewer rows do not inform the dispersion
     lean: bool = False,  # look at the direction of a change too
     rest: int | None = None,  # categories: the cell of all unseen levels
+    # counts (windows, cells) of windows since the reference, which tell how much ordinary windows
+    # differ where the reference has too few of its own
+    since: np.ndarray | None = None,
 ) -> Evidence:
     """Compare a window with the reference on common cells.
 
@@ -156,6 +159,8 @@ def compare(
         pearson = scale * ((now / n - then / m) ** 2 / ((then + now) / (n + m))).sum()
         statistic = min(statistic, float(pearson))
     variance, df = between_windows(table, min_rows)
+    if math.isinf(df) and since is not None and len(since):
+        variance, df = between_windows(np.concatenate([table, since @ onto]), min_rows)
     repeats = float(((table.sum(axis=1) / m) ** 2).sum())
     dispersion = 1 + variance * scale * (1 + repeats)
     error = math.sqrt(max(len(now) - 1, 0) / 8 * (1 / m + variance * repeats))
@@ -440,6 +445,7 @@ def beside_usual(
         monitor.min_rows,
         lean=not floor or profile.design > 1,
         rest=None if ordered else profile.width - 2,
+        since=np.where(others, profile.later, 0),
     )
     enough = min(found.rows, found.reference_rows) >= monitor.min_rows
     return p_value(widened(found, profile), monitor.min_effect, floor) if enough else None
@@ -506,6 +512,9 @@ def small_shares(
 def _spread_of_cells(profile: ColumnProfile, cells: np.ndarray) -> tuple[np.ndarray, float]:
     "Dispersion of single cells between windows, drawn to its mean; degrees of freedom."
     table, m = profile.table, profile.rows
+    if np.count_nonzero(table.sum(axis=1)) < CHUNKS and profile.since:
+        table = np.concatenate([table, profile.later])
+        m = int(table.sum())
     size = table.sum(axis=1)
     table, size = table[(size > 0) & (size < m)], size[(size > 0) & (size < m)]
     if len(size) < CHUNKS:
@@ -542,6 +551,7 @@ def tested(
         monitor.min_rows,
         lean=not floor or profile.design > 1,
         rest=None if ordered else profile.width - 2,
+        since=profile.later,
     )
     evidence = widened(evidence, profile)
     enough = min(evidence.rows, evidence.reference_rows) >= monitor.min_rows

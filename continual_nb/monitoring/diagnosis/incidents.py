@@ -53,11 +53,19 @@ class Incident(Result):
     )
     asked: str | None = None  # window in which a person was asked last
     worse: bool = False  # it is proven to be worse than when it was asked about
+    # whether it is known how much ordinary windows differ; nobody is called before it is
+    calibrated: bool = True
 
     @property
     def key(self) -> str:
         "What makes two alerts of different windows the same incident, beside their columns."
         return f"{self.kind}|{self.rule}"
+
+    @property
+    def proven_now(self) -> bool:
+        "Whether harm is proven in this window, be a person called for it or not."
+        quiet = self.grade == "harm" and not self.calibrated and self.seen == 1
+        return self.severity == "harm" or quiet
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #756986a2
 def listed(names, most: int = 4) -> str:
@@ -128,6 +136,7 @@ def moved(
                 severity=severity,
                 title=f"{listed(sorted(c.column for c in features))} drifted",
                 columns=tuple(c.column for c in features),
+                calibrated=any(c.calibrated for c in features),
                 sentence=f"{told}.{more}{tail}",
                 sizes=_sizes(features),
             )
@@ -139,6 +148,7 @@ def moved(
                 severity=severity,
                 title=f"The label {c.column} drifted",
                 columns=(c.column,),
+                calibrated=c.calibrated,
                 sizes=_sizes([c]),
                 sentence=f"What is to be predicted has changed: {c.said}.",
             )
@@ -150,6 +160,7 @@ def moved(
                 severity=severity,
                 title="The predictions drifted",
                 columns=(),
+                calibrated=c.calibrated,
                 sentence=f"What the model answers has changed: {c.said}; no single column "
                 "explains it.",
             )
@@ -198,6 +209,7 @@ def harm(
         sentence=said,
         members=(ring.rule,),
         worse=True,
+        calibrated=ring.calibrated,
     )
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #4e7569a4
@@ -217,6 +229,7 @@ def still_worse(
         columns=(),
         sentence=said,
         members=old.members,
+        calibrated=old.calibrated,
     )
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #87fd94a3
@@ -311,7 +324,7 @@ def tickets(
         }
         opinions = [v for v in verdicts if _about(v, incident)]
         expired = age >= again and incident.kind != "performance"  # losses ring anew if they grow
-        about = known | _spoken(incident, old, opinions, window, expired)
+        about = known | _spoken(_as_known(incident), old, opinions, window, expired)
         made.append(incident.model_copy(update=about))
         asked = about["severity"] != "note"
         held = {
@@ -346,6 +359,14 @@ def tickets(
     return made, kept
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/02_incidents.ipynb #1ab85096
+def _as_known(incident: Incident) -> Incident:
+    "Let nobody be called for what ordinary windows may differ by, while that is not known."
+    if incident.calibrated or incident.severity == "note":
+        return incident
+    why = " How much ordinary windows differ is not known yet, so nobody is called."
+    return incident.model_copy(update={"severity": "note", "sentence": f"{incident.sentence}{why}"})
+
+
 def _spoken(
     incident: Incident, old: Incident | None, verdicts: list[dict], window: str, expired: bool
 ) -> dict:

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from ...core.params import Monitor
 from ...core.results import Result
@@ -61,6 +62,9 @@ class ColumnProfile(Result):
     returning: float = 1.0  # levels seen again in a window, as a part of those expected
     design: float = 1.0  # variance of a comparison in units of independent rows
     design_df: float | None = None  # degrees of freedom from which that is known
+    # counts of the windows since, on the same cells: where the reference has too few windows, they
+    # tell how much ordinary windows differ; never written
+    since: tuple[tuple[int, ...], ...] = Field((), exclude=True)
 
     @property
     def width(self) -> int:
@@ -73,6 +77,11 @@ class ColumnProfile(Result):
     def table(self) -> np.ndarray:
         "Counts as an integer array of shape (chunks, cells)."
         return np.asarray(self.counts, dtype=np.int64).reshape(-1, self.width)
+
+    @property
+    def later(self) -> np.ndarray:
+        "Counts of the windows since as an integer array of shape (windows, cells)."
+        return np.asarray(self.since, dtype=np.int64).reshape(-1, self.width)
 
     @property
     def rows(self) -> int:

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from continual_nb.monitoring.budget import PARTS
-from continual_nb.monitoring.diagnosis.levels import Cohort, Levels, heard, risen, steady, updated
+from continual_nb.monitoring.diagnosis.incidents import harm, tickets
+from continual_nb.monitoring.diagnosis.levels import (
+    Cohort,
+    Level,
+    Levels,
+    heard,
+    risen,
+    steady,
+    succeeded,
+    updated,
+)
 
 _spec = importlib.util.spec_from_file_location(
     "loop", Path(__file__).parents[1] / "benchmarks/loop.py"
@@ -53,6 +63,42 @@ def test_a_rise_is_called_soon_and_not_again(n, rise, most):
     delays = [next((k - 12 for k, _ in rings if k >= 12), 99) for rings in found]
     assert np.median(delays) <= most
     assert np.mean([sum(k >= 12 for k, _ in rings) for rings in found]) <= 1.4
+
+
+def unequal(draw, spread: float, every: int, rise: float = 0.0, at: int = 99, windows: int = 60):
+    "Rings for which a person is called: windows are of unequal difficulty, and models follow each other."
+    easy, se = draw.normal(0.8, spread, windows), 0.03
+    known, called = Levels(model="0", first=(easy[0], se)), []
+    for k in range(1, windows):
+        one = cohort(k, easy[k] + rise * (k >= at) + draw.normal(0, se), se)
+        ring, known = heard(updated(known, [one]), {one.window}, False, **BUDGET)
+        called += [(k, ring.rule)] if ring and ring.calibrated and ring.rule != "constant" else []
+        if k % every == 0:
+            known = succeeded(known, Level(easy[k] + draw.normal(0, se), se), f"{k}", 1, 400)
+    return called
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.3])
+@pytest.mark.parametrize("every", [1, 4])
+def test_windows_that_always_differ_call_nobody_however_often_the_model_changes(spread, every):
+    draw = np.random.default_rng(int(100 * spread) + every)
+    found = [unequal(draw, spread, every) for _ in range(60)]  # 300 years
+    assert sum(map(len, found)) / 300 <= PARTS["harm"] + PARTS["risk"]
+
+
+def test_a_loss_beyond_what_ordinary_windows_differ_by_is_called_though_the_model_is_new():
+    draw = np.random.default_rng(5)
+    found = [unequal(draw, 0.05, 4, rise=0.4, at=22, windows=24) for _ in range(40)]
+    assert sum(any(k == 22 for k, _ in called) for called in found) >= 36
+
+
+def test_before_six_windows_harm_is_told_and_tried_and_nobody_is_called():
+    known = Levels(model="m", first=(0.8, 0.03))
+    ring, _ = heard(updated(known, [cohort(0, 1.1, 0.03)]), {"2000-01"}, False, **BUDGET)
+    incident = harm(ring, 0.02)
+    (told,), _ = tickets([incident], [], set(), "2000-01")
+    assert (told.severity, told.grade, told.proven_now) == ("note", "harm", True)
+    assert "nobody is called" in told.sentence
 
 
 def test_it_rings_again_only_if_it_gets_worse_still():

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from continual_nb.core.params import Data, Monitor
+from continual_nb import fold
+from continual_nb.core.ingest import delivered
+from continual_nb.core.params import Compose, Data, Decide, Monitor, Params, Train, Windows
 from continual_nb.monitoring.monitor import monitor
 from continual_nb.monitoring.detectors.fit import fit_reference
-from continual_nb.monitoring.profiles.reference import on_cells
+from continual_nb.monitoring.profiles.reference import Profile, on_cells
 from continual_nb.monitoring.detectors.quality import freshness, volume
-from continual_nb.monitoring.references import BEFORE, kept, views
+from continual_nb.monitoring.references import BEFORE, FIRST, kept, views
 
 DATA = Data(source="-", time="event_time", label="y", numeric=("a",), categorical=("c",))
 PLAIN = Monitor()
@@ -130,3 +132,41 @@ def test_a_delivery_that_was_cut_is_not_fresh():
     assert freshness(start, end, start + (end - start) * 0.7, [0.2], 900)[1] == () and freshness(
         start, start, start, [], 9
     ) == (0.0, ())
+
+
+def test_the_windows_since_tell_what_is_ordinary_where_the_reference_is_one_window():
+    "Windows differ by .3 sd; from the tenth on the column has moved by 3 sd: noted before, called then."
+    draw, n = np.random.default_rng(4), 400
+    week = np.repeat(np.arange(12), n)
+    usual = draw.normal(0, 0.3, 12) + np.where(np.arange(12) >= 9, 3.0, 0.0)
+    x = usual[week] + draw.normal(size=12 * n)
+    when = pd.date_range("2024-01-01", periods=12 * n, freq=pd.Timedelta(weeks=1) / n)
+    frame = pd.DataFrame({"when": when, "x": x, "z": draw.normal(size=12 * n)})
+    frame["label"] = (draw.random(12 * n) < 1 / (1 + np.exp(-2 * frame["z"]))).astype(int)
+    params = Params(
+        project="moved",
+        data=Data(source="-", time="when", label="label", label_delay="12h", numeric=("x", "z")),
+        windows=Windows(every="week"),
+        decide=Decide(trigger={"when": "never"}, refresh_after=50),
+        train=Train(models=["linear"]),
+        compose=Compose(recipes={"recent": [{"last_windows": {"windows": 1}}]}),
+    )
+    turns = fold(params, delivered(frame, params.data))
+    assert len(turns[-1].state.reference["windows"]) == 1
+    of = lambda turn: next(c for c in turn.monitoring.columns if c.column == "x")
+    first = next(k for k, t in enumerate(turns) if t.outcome.champion) + 1
+    assert not of(turns[first]).calibrated and of(turns[9]).calibrated
+    called = [k for k, t in enumerate(turns) for i in t.monitoring.incidents if i.asked]
+    assert all(k >= 9 for k in called) and of(turns[9]).verdict == "drifted"
+
+
+def test_the_first_windows_are_kept_and_none_displaces_them():
+    first, newest = [], []
+    for k in range(30):
+        held = Profile(windows=(f"w{k:02d}",), iteration=1, rows=1, columns=())
+        first = kept(first, held, drifted=["feature:x"] * (k == 2), said=np.array([k, 1]))
+        newest = kept(newest, held)
+    assert [b["window"] for b in first] == [f"w{k:02d}" for k in range(FIRST)]
+    assert newest[-1]["window"] == "w29" and first[2]["drifted"] == ["feature:x"]
+    again = kept(first, Profile(windows=("w01",), iteration=1, rows=1, columns=()), drifted=[])
+    assert [b["window"] for b in again] == [b["window"] for b in first]

@@ -124,9 +124,10 @@ def _judged(profile: ColumnProfile, depends: Dependence) -> ColumnProfile:
 def _with_windows(
     profile: ColumnProfile, reference: Profile, since: list[dict[str, Any]]
 ) -> ColumnProfile:
-    "A profile that knows the windows since, of which `kept` holds the counts."
+    "A profile that knows the ordinary windows since, of which `kept` holds the counts."
+    since = [b for b in since if f"{profile.role}:{profile.column}" not in b["drifted"]]
     if profile.role == "prediction":
-        counted = [b.get("predictions") for b in since]
+        counted = [b["predictions"] for b in since]
     else:
         of = lambda c: (c.role, c.column, c.kind)
         names = [of(c) for c in reference.columns]
@@ -959,7 +960,8 @@ def monitor(
         else {}
     )
     held_open = _held(memory, reference, champion)
-    together, alarm, held, contents, beside, before, broke = None, None, None, (), (), [], ()
+    together, alarm, held, contents, beside, broke = None, None, None, (), (), ()
+    before, first = [], []
     depends = Dependence()
     own: tuple[Detected, ...] = ()
     rows = rows.reset_index(drop=True)
@@ -975,7 +977,7 @@ def monitor(
         pairs = watched(data, monitor, rows, counted, reference, prediction_reference, score)
         depends = dependence_of(data, pairs, rows, reference_rows)
         before = known.get("windows", [])
-        others = [b for b in before if b["window"] != window]
+        others = [b for b in known.get("first", []) if b["window"] != window]
         judged = [_with_windows(_judged(p, depends), reference, others) for p in pairs[0]]
         pairs = (judged, pairs[1])
         broke, columns = against(pairs, monitor, max_missing_jump, _volume(reference, before, rows))
@@ -1004,7 +1006,7 @@ def monitor(
                 iteration,
             )
             beside = views(reference, before, held, monitor)
-            before = kept(before, held, gap, _predicted(pairs))
+            before = kept(before, held, gap)
         columns, together, alarm, contents = allowed(
             columns,
             together,
@@ -1017,6 +1019,8 @@ def monitor(
             _p_values(own, faulty),
         )
         own = ruled(own, alarm.carried, _open_detectors(own, held_open), monitor.alpha)
+        drifted = [f"{c.role}:{c.column}" for c in columns if c.verdict == "drifted"]
+        first = kept(known.get("first", []), held, None, _predicted(pairs), drifted)
     levels = _levels(memory, _hash(champion), accepted, tries)
     seen = []
     if champion is not None and window is not None:
@@ -1118,6 +1122,7 @@ def monitor(
             "levels": levels.to_dict(),
             "open": left_open,
             "windows": before,
+            "first": first,
         },
     )
 

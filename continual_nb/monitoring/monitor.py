@@ -139,9 +139,11 @@ def _with_windows(
     return profile.model_copy(update={"since": tuple(fits)})
 
 
-def _predicted(pairs: tuple[list[ColumnProfile], list[pd.Series]]) -> np.ndarray | None:
-    "Counts of what the model predicted; None without a model."
-    return next((counts(p, v) for p, v in zip(*pairs) if p.role == "prediction"), None)
+def _first_windows(known: dict[str, Any], held: Profile | None, pairs, columns) -> list:
+    "The first windows since the reference, with what the model predicted and what drifted."
+    drifted = [f"{c.role}:{c.column}" for c in columns if c.verdict == "drifted"]
+    said = next((counts(p, v) for p, v in zip(*pairs) if p.role == "prediction"), None)
+    return kept(known.get("first", []), held, None, said, drifted)
 
 
 def said_of_rows(
@@ -393,6 +395,16 @@ def apart(
     ]
 
 # %% ../../nbs/10_monitoring/43_monitor.ipynb #fadd98a6
+def _as_a_whole(reference, contents, together, columns, faults, opened, harmless) -> list[Incident]:
+    "What texts, embeddings and all columns together tell, where no single column tells it."
+    calibrated = reference is not None and len(reference.windows) >= CHUNKS
+    faulty = {c for f in faults for c in f.columns}
+    written = reworded(contents, columns, faulty, harmless, calibrated)
+    if written or any(i.kind == "features" and not i.rule for i in opened):
+        return written
+    return apart(together, columns, faults, harmless, calibrated)
+
+
 def _own(
     data: Data, monitor: Monitor, reference_rows, rows: pd.DataFrame, mature_before
 ) -> tuple[Detected, ...]:
@@ -960,8 +972,8 @@ def monitor(
         else {}
     )
     held_open = _held(memory, reference, champion)
-    together, alarm, held, contents, beside, broke = None, None, None, (), (), ()
-    before, first = [], []
+    together, alarm, held = None, None, None
+    contents, beside, broke, before, first = (), (), (), [], []
     depends = Dependence()
     own: tuple[Detected, ...] = ()
     rows = rows.reset_index(drop=True)
@@ -978,8 +990,10 @@ def monitor(
         depends = dependence_of(data, pairs, rows, reference_rows)
         before = known.get("windows", [])
         others = [b for b in known.get("first", []) if b["window"] != window]
-        judged = [_with_windows(_judged(p, depends), reference, others) for p in pairs[0]]
-        pairs = (judged, pairs[1])
+        pairs = (
+            [_with_windows(_judged(p, depends), reference, others) for p in pairs[0]],
+            pairs[1],
+        )
         broke, columns = against(pairs, monitor, max_missing_jump, _volume(reference, before, rows))
         gap, stale = (
             freshness(
@@ -1019,8 +1033,7 @@ def monitor(
             _p_values(own, faulty),
         )
         own = ruled(own, alarm.carried, _open_detectors(own, held_open), monitor.alpha)
-        drifted = [f"{c.role}:{c.column}" for c in columns if c.verdict == "drifted"]
-        first = kept(known.get("first", []), held, None, _predicted(pairs), drifted)
+        first = _first_windows(known, held, pairs, columns)
     levels = _levels(memory, _hash(champion), accepted, tries)
     seen = []
     if champion is not None and window is not None:
@@ -1040,12 +1053,7 @@ def monitor(
     if ring is None and bad is not None and lost is not None and not harmless:
         hurt = [still_worse(lost, bad)]
     incidents = hurt + faults + moved(columns, faults, harmless)
-    usual = reference is not None and len(reference.windows) >= CHUNKS
-    written = reworded(contents, columns, {c for f in faults for c in f.columns}, harmless, usual)
-    inputs_known = any(i.kind == "features" and not i.rule for i in opened)
-    if not inputs_known:
-        written = written or apart(together, columns, faults, harmless, usual)
-    incidents += written
+    incidents += _as_a_whole(reference, contents, together, columns, faults, opened, harmless)
     incidents += told_by_own(own, columns, faults, opened, harmless)
     worse = partial(_worse, data, monitor, champion, (earlier, since, mature_before), rows[counted])
     incidents = explained(data, monitor, incidents, rows, counted, reference_rows, worse)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STEADY', 'KEPT', 'RISE', 'Level', 'luck', 'accepted_level', 'Cohort', 'cohort', 'pooled', 'Wobble', 'wobble',
-           'differences', 'log_e', 'risen', 'above', 'Levels', 'Ring', 'steps_of', 'succeeded', 'steady', 'updated',
+           'steps_between', 'log_e', 'risen', 'above', 'Levels', 'Ring', 'steps_of', 'succeeded', 'steady', 'updated',
            'heard']
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e1503
@@ -138,7 +138,7 @@ def wobble(
     return Wobble(max(0.0, float(beyond)), 2 * len(steps) / 3)
 
 
-def differences(levels: np.ndarray, variances: np.ndarray) -> np.ndarray:
+def steps_between(levels: np.ndarray, variances: np.ndarray) -> np.ndarray:
     "Differences of neighbouring windows, and their variance by chance: (windows - 1, 2)."
     return np.column_stack([np.diff(levels), variances[1:] + variances[:-1]])
 
@@ -234,10 +234,10 @@ def _level(known: Levels, before: str, extra: float = 0.0) -> Level | None:
 def steps_of(
     known: Levels,
     before: str = "\uffff",  # window: only windows before it are asked
-) -> np.ndarray:  # (n, 2), as `differences`
+) -> np.ndarray:  # (n, 2), as `steps_between`
     "Differences of neighbouring windows, of this model and of those before it."
     parts = _start(known) + [(c.level, c.se) for c in known.cohorts if c.window < before]
-    own = differences(*_apart(parts)) if len(parts) > 1 else np.empty((0, 2))
+    own = steps_between(*_apart(parts)) if len(parts) > 1 else np.empty((0, 2))
     return np.concatenate([np.reshape(known.steps, (-1, 2)), own])[-KEPT:]
 
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STEADY', 'KEPT', 'RISE', 'Level', 'luck', 'accepted_level', 'Cohort', 'cohort', 'pooled', 'Wobble', 'wobble',
-           'steps_between', 'log_e', 'risen', 'above', 'Levels', 'Ring', 'steps_of', 'succeeded', 'steady', 'updated',
-           'heard']
+           'steps_between', 'log_e', 'risen', 'above', 'Levels', 'Ring', 'steps_so_far', 'succeeded', 'steady',
+           'updated', 'heard']
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #1e7e1503
 import math
@@ -231,7 +231,7 @@ def _level(known: Levels, before: str, extra: float = 0.0) -> Level | None:
     return pooled(levels, variances + extra) if parts else None
 
 
-def steps_of(
+def steps_so_far(
     known: Levels,
     before: str = "\uffff",  # window: only windows before it are asked
 ) -> np.ndarray:  # (n, 2), as `steps_between`
@@ -243,7 +243,7 @@ def steps_of(
 
 def _kept_steps(known: Levels) -> tuple[tuple[float, float], ...]:
     "The same, to be carried on."
-    return tuple((number(step), number(variance)) for step, variance in steps_of(known))
+    return tuple((number(step), number(variance)) for step, variance in steps_so_far(known))
 
 
 def succeeded(
@@ -317,7 +317,7 @@ def _bad_window(known: Levels, now: set[str], tolerance: float, level: float) ->
     from scipy.special import stdtr, stdtrit
 
     for c in known.cohorts:
-        extra = wobble(steps_of(known, c.window))
+        extra = wobble(steps_so_far(known, c.window))
         spent, base = c.rows / c.events - c.looked, _level(known, c.window, extra.variance)
         if c.window not in now or spent <= 0 or base is None:
             continue
@@ -426,7 +426,7 @@ def heard(
     parts = _start(known) + [(c.level, c.se) for c in known.cohorts]
     if not known.cohorts or not now:
         return None, after
-    (levels, variances), extra = _apart(parts), wobble(steps_of(known))
+    (levels, variances), extra = _apart(parts), wobble(steps_so_far(known))
     told = [
         _bad_window(known, now, tolerance, level),
         _bad_windows(known, levels, variances + extra.mean, tolerance, 2 * threshold),

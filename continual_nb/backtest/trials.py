@@ -25,6 +25,7 @@ from ..core.results import Result, Section, Table
 from ..core.state import State
 from ..core.store import Store, label_delays, rows_as_of
 from ..core.windows import AsOf, Maturity, Window, maturity
+from ..evaluation.golden import Budget
 from ..evaluation.paired import Delta, difference, slice_masks
 from ..policy.result import Proposal
 from ..training.cards import Training
@@ -333,12 +334,13 @@ class Trials(Result):
     failed: dict[str, str] = {}  # trial -> why it has no standing
     tried: int = 0  # trials so far, params.yaml not counted
     confidence: float = 0.95
+    golden: tuple[Budget, ...] = ()  # what is left of golden rows, which no trial touches
 
     def section(self) -> Section:
         "Show the ranks, the gains, and what failed."
         return Section(
             "Trials",
-            self._lead(),
+            " ".join((self._lead(), *(part.sentence for part in self.golden))),
             pictures=(_picture(self),) if len(self.standings) > 1 else (),
             tables=(_table(self),) if self.standings else (),
             unchecked=tuple(f"{name}: {why}" for name, why in self.failed.items()),

@@ -687,7 +687,7 @@ def expect(context):
 @command(changes=False)
 def expect_list(project):
     "List expectations and proposals."
-    from continual_nb.loop.expect import proposals, redundant_now, suite_of
+    from continual_nb.loop.expect import budgets_now, proposals, redundant_now, suite_of
 
     suite, offered = suite_of(project), proposals(project)
     held, spare = suite.expectations, redundant_now(project)
@@ -698,6 +698,7 @@ def expect_list(project):
     n = len(suite.behaviour)
     said += [f"{n} requirement{'s' * (n > 1)} of models"] if n else []
     said += [f"  gate     {one.id}: {one.words()}" for one in suite.behaviour]
+    said += [f"           {part.sentence}" for part in budgets_now(project)]
     said += [
         f"  {name} has stopped nothing, and {by} implies it: delete it from expectations.yaml"
         for name, by in spare.items()

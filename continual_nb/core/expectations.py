@@ -189,15 +189,17 @@ class Behaviour(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: str
-    type: Literal["invariance", "direction", "must_pass", "slice"]
+    type: Literal["invariance", "direction", "must_pass", "slice", "golden"]
     where: dict[str, Any] = {}  # column -> value of the rows that it is about; empty: all
     # column -> value that is put there (null: none), {add: number} or {replace: {old: new}}
     change: dict[str, Any] = {}
     expect: Literal["up", "down"] | None = None  # direction: where the answers go
-    rows: tuple[dict[str, Any], ...] = ()  # must_pass: values by column, the label among them
+    # must_pass and golden: values by column, the label among them
+    rows: tuple[dict[str, Any], ...] = ()
     # invariance: how far answers may move on average; direction and must_pass: share of rows that
-    # may do otherwise; slice: loss per event
+    # may do otherwise; slice: loss per event; golden: loss per event above the champion's
     most: float = Field(0.0, ge=0)
+    uses: int = Field(20, ge=1)  # golden: challengers that share the level of the test
     meta: Meta = Meta()
 
     def words(self) -> str:
@@ -212,6 +214,10 @@ class Behaviour(BaseModel):
             return f"these rows are answered right: {len(self.rows)}" + (
                 f", {self.most:.4g} excepted" if self.most else ""
             )
+        if self.type == "golden":
+            more = f" plus {self.most:g}" if self.most else ""
+            rows = f"{len(self.rows):,} golden rows"
+            return f"on {rows} the loss per event is at most the champion's{more}"
         return f"the loss per event{who} is at most {self.most:g}"
 
 
@@ -310,6 +316,7 @@ _NEEDS = {
     "direction": ("change", "expect"),
     "must_pass": ("rows",),
     "slice": ("where",),
+    "golden": ("rows",),
 }  # type of a behaviour -> what it cannot do without
 
 
@@ -600,7 +607,7 @@ def _distinct_ids(made: list[Expectation], taken: tuple[str, ...] = ()) -> list[
 HEAD = """# What deliveries must look like. Edit it: change a range, make a warning an error
 # (it then blocks, exit code 4), add your own.
 # `continual expect` lists it with what monitoring proposes to add; `continual expect accept ID` adds a proposal.
-# Under `behaviour:` stands what every new model must do: invariance, direction, must_pass, slice.
+# Under `behaviour:` stands what every new model must do: invariance, direction, must_pass, slice, golden.
 # Types: {types}.
 """
 
@@ -661,6 +668,8 @@ def _implies(strict: Behaviour, loose: Behaviour) -> bool:
     "Tell whether a model that does the one always does the other."
     if strict.type != loose.type or strict.most > loose.most:
         return False
+    if strict.type == "golden":
+        return strict.rows == loose.rows
     if strict.type == "must_pass":
         return strict.most == 0 and all(row in strict.rows for row in loose.rows)
     same = ("where", "change", "expect")

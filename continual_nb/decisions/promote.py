@@ -559,7 +559,8 @@ def _of_shadow(evaluation: Evaluation) -> dict:
     "What a window leaves in the ledger of the challenger in shadow, and of models scored no more."
     now = evaluation.shadow.now if evaluation.shadow else None
     gone = {"retired": list(evaluation.retired)} if evaluation.retired else {}
-    return {**({"shadow": now.model_dump()} if now else {}), **gone}
+    used = {"golden": evaluation.golden_spent} if evaluation.golden_spent else {}
+    return {**({"shadow": now.model_dump()} if now else {}), **gone, **used}
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #99aa54fe
 def _of_refit(refit: Refit | None) -> dict:

@@ -45,6 +45,7 @@ from continual_nb.evaluation.gates import (
     spell_gain,
 )
 from .result import FORMER, Evaluation
+from .golden import Golden, golden_budgets, golden_gate, golden_sets
 from .shadow import due_card, in_shadow
 from continual_nb.evaluation.suite import (
     Requirement,
@@ -185,6 +186,7 @@ def evaluate(
     suite: tuple[Behaviour, ...] = (),  # what every challenger is held to
     # hash -> what all its windows in shadow say of a challenger that is decided now
     waited: Mapping[str, Gains] = {},
+    golden: tuple[Golden, ...] = (),  # rows that are used up by being asked about
 ) -> Evaluation:
     "Score every model, put every challenger through the gates, and name the candidate."
     rows = rows[rows["label"].notna()].reset_index(drop=True)
@@ -246,12 +248,20 @@ def evaluate(
         for card in cards
     }
     measured = _measured(data, rows, said, champion, yardsticks, evaluate.confidence)
-    for card in cards:
+    spent: dict[str, float] = {}
+    old_ask = partial(predict, champion, data=data) if champion else None
+    for nth, card in enumerate(cards):
         gates[card.hash] += _outdone(card, gains.get(card.hash), measured)
         ask = partial(predict, models[card.hash], data=data)
         gates[card.hash] += tuple(
-            behaves(one, rows, said[card.hash], ask, data, evaluate) for one in suite
+            behaves(one, rows, said[card.hash], ask, data, evaluate)
+            for one in suite
+            if one.type != "golden"
         )
+        for part in golden:
+            gate, level = golden_gate(part, nth, ask, old_ask, data)
+            gates[card.hash] += (gate,)
+            spent[part.budget.key] = number(spent.get(part.budget.key, 0.0) + level)
     proposed = _proposed(data, evaluate, rows, said, champion, (old, new), gates, iteration)
     if cards:
         worth = {
@@ -271,6 +281,7 @@ def evaluate(
         profiles=_profiles(data, monitor, rows, said, [*recipes, *(crowned if profiled else ())]),
         unchecked=tuple(unchecked),
         yardsticks=measured,
+        golden_spent={key: level for key, level in spent.items() if level},
         proposed=tuple(one.model_dump(mode="json", exclude_defaults=True) for one in proposed),
     )
 
@@ -594,6 +605,7 @@ def run_evaluation(
         tested=tested,
         suite=suite,
         waited={waits.hash: shadow.gains} if waits else {},
+        golden=golden_sets(suite, params.data, params.evaluate, state.ledger, composed.sets),
     )
     recalled = _recall(params, state, composed, training, found, fresh)
     made, model = None, None
@@ -608,6 +620,9 @@ def run_evaluation(
     more = {"recall": recalled, "refit": made, "window_gain": measured, "gains": gains}
     more |= {"fresher_now": later, "fresher": fresher, "refresh": refresh}
     more |= {"suite": _requirements(suite, state, found), "shadow": shadow}
+    now = {"kind": "evaluation", "golden": found.golden_spent}
+    about = (suite, (*state.ledger, now), params.evaluate.confidence)
+    more |= {"golden": golden_budgets(*about)}
     more |= {"shadow_windows": params.evaluate.shadow if state.card.champion else 0}
     more |= {"retired": tuple(key for key in state.ghosts() if key not in scored)}
     return found.model_copy(update=more), content

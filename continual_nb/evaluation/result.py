@@ -18,6 +18,7 @@ from .forgetting import Recall
 from .paired import Comparison, Delta
 from .gates import GateResult, spell, spell_gain
 from ..monitoring.profiles.profile import ColumnProfile
+from .golden import Budget
 from .shadow import InShadow
 from .suite import Requirement, suite_in_words
 from ..training.refit import Refit
@@ -122,6 +123,8 @@ class Evaluation(Worded):
     proposed: tuple[dict[str, Any], ...] = ()  # requirements that a person may accept, as in YAML
     shadow: InShadow | None = None  # the challenger in shadow, as this window leaves it
     shadow_windows: int = 0  # that a challenger which passed is to be in shadow; 0: none
+    golden: tuple[Budget, ...] = ()  # what is left of golden rows after this iteration
+    golden_spent: dict[str, float] = {}  # key of golden rows -> level that this iteration spent
     retired: tuple[str, ...] = ()  # hashes of former champions that are not scored any more
 
     def section(self) -> Section:
@@ -132,7 +135,7 @@ class Evaluation(Worded):
         told = (self.fresher if self.refresh else self.gains, self.recall, self.refit)
         more = [part.sentence for part in told if part is not None]
         more += [suite_in_words(self.suite), self.shadow.sentence if self.shadow else ""]
-        more.append(_retired_in_words(self.retired))
+        more += [_retired_in_words(self.retired), *(part.sentence for part in self.golden)]
         lead = " ".join(filter(None, (self.in_words, self.stop, *more)))
         return Section(
             "Is a new model better?", lead, _pictures(self), shown, self.unchecked, folded

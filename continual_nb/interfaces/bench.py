@@ -64,6 +64,7 @@ from continual_nb.loop.code import (
     stage_hashes,
     stage_pins,
 )
+from ..loop.expect import budgets_now
 from ..loop.feedback import feedback
 from ..loop.lifecycle import refresh
 from ..loop.project import Iteration, Project
@@ -620,7 +621,8 @@ class Bench(Trying):
                 failed[name] = str(error).splitlines()[0]
         confidence = self.opened.params.evaluate.confidence
         found = standings(self.opened.params.data, pasts, confidence)
-        return Trials(standings=found, failed=failed, tried=len(trials), confidence=confidence)
+        told = {"confidence": confidence, "golden": budgets_now(self.project)}
+        return Trials(standings=found, failed=failed, tried=len(trials), **told)
 
     def keep(self, name: str, write: bool = True) -> str:  # unified diff of the project's files
         """Write a trial's changes into params.yaml and its functions into `extensions/`, pin them,

@@ -9,6 +9,7 @@ __all__ = ['status']
 from dataclasses import asdict
 
 from .code import LABELS, moved_pins
+from .expect import budgets_now
 from .edits import edits_of, problem_of, remedy_of
 from .project import Project
 from .lifecycle import stale_parts
@@ -59,6 +60,7 @@ def status(project: Project) -> tuple[dict, int]:
     ]
     said += [f"           {line}" for line in champions]
     said += _in_shadow(card)
+    said += [f"golden     {part.sentence}" for part in budgets_now(project)]
     said += [
         f"decision   {decision.get('verdict', 'pending')}"
         + (f" by {decision['by']}" if decision.get("by") else "")

@@ -65,7 +65,7 @@ def _unspent(composed: Composed, after: pd.Timestamp) -> pd.DataFrame:
 
 
 def in_shadow(
-    params: Params,
+    params: Params,  # data, train and evaluate
     state: State,  # as it came in
     composed: Composed,  # the rows of now
 ) -> InShadow | None:  # None: nothing is in shadow

@@ -119,7 +119,9 @@ def _of_data(project: Project) -> tuple[Expectation, ...]:
     )
 
 # %% ../../nbs/85_loop/09_expect.ipynb #59bf51c4
-def budgets_now(project: Project) -> tuple[Budget, ...]:
+def budgets_now(
+    project: Project,  # with an expectations.yaml, or without
+) -> tuple[Budget, ...]:
     "Say what is left of every set of golden rows."
     suite = suite_of(project).behaviour
     if not any(one.type == "golden" for one in suite):

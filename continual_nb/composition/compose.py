@@ -22,6 +22,7 @@ from continual_nb.composition.recipes import (
 )
 from .samplers import Context, all_rows, row_cap
 from .result import Check, Composed, Composition, SetCard
+from .weak import weak_facts, with_weak_labels
 from ..core.calibration import RECALIBRATE
 from ..core.ingest import Ingested
 from ..core.doors import OutOfTime
@@ -212,6 +213,28 @@ def _why_none(able: int, min_rows: int, new: str, failed: dict[str, str]) -> str
         return f"fewer than {min_rows} labelled events lie before them{new}"
     return "; ".join(f"{name}: {why.rstrip('.')}" for name, why in failed.items())
 
+# %% ../../nbs/30_composition/02_compose.ipynb #f76f3ebb
+def _with_rules(rules, able, open_, data: Data, least: float, as_of: pd.Timestamp):
+    "Add rows that rules have labelled to those that may be learned from: rows, facts, cards."
+    facts, cards = weak_facts(rules, able, open_, data, least, as_of)
+    if facts.empty:
+        return able, facts, cards
+    both = pd.concat([able, with_weak_labels(open_, facts, as_of)], ignore_index=True)
+    both = both.sort_values(["event_time", "event_id"], kind="stable", ignore_index=True)
+    return both, facts, cards
+
+
+def _naming_rules(taken: Taken, facts: pd.DataFrame) -> Taken:
+    "Name the rule in the reason of each row that has its label from one."
+    by = facts.drop_duplicates("event_id", keep="last").set_index("event_id")["by"]
+    rule = taken.rows["event_id"].map(by)
+    weak = rule.notna().to_numpy()
+    if not weak.any():
+        return taken
+    reason = taken.rows["reason"].to_numpy(object).copy()
+    reason[weak] += "; label by " + rule.to_numpy(object)[weak]
+    return replace(taken, rows=taken.rows.assign(reason=pd.array(reason, dtype="str")))
+
 # %% ../../nbs/30_composition/02_compose.ipynb #7aafc762
 def compose(
     data: Data,
@@ -288,9 +311,15 @@ def compose(
         kept if learned_until is None else kept[(kept["event_time"] > learned_until).to_numpy()]
     )
     able = eligible_rows(unseen, begins, mature_before)
+    rules = params.weak_labels if learned_until is None else ()  # a correction takes none
+    open_ = kept["label"].isna() & (kept["event_time"] < min(begins, mature_before))
+    able, facts, cards["rules"] = _with_rules(
+        rules, able, kept[open_.to_numpy()], data, params.weak_accuracy, as_of
+    )
     windows = known.windows if known is not None else ()
     context = Context(data, begins, now_of(kept, evaluation, able), windows, params.seed)
     taken, failed = take_recipes(recipes, able, context, params.min_rows)
+    taken = {name: _naming_rules(part, facts) for name, part in taken.items()}
     sets = {name: part.rows for name, part in taken.items()}
     if not sets:
         new = "" if learned_until is None else " and are new to the model"
@@ -335,6 +364,7 @@ def compose(
         odd,
         _reference(data, monitor, rows, mature_before, iteration),
         reasons,
+        weak=facts,
     )
 
 # %% ../../nbs/30_composition/02_compose.ipynb #7cfbbfaf

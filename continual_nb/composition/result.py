@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .recipes import StepCard
+from .weak import RuleCard
 from ..core.pictures import BLUE, GREEN, ORANGE, QUIET, axes, legend, picture
 from ..core.results import Result, Section, Table
 from ..monitoring.profiles.reference import Profile
@@ -46,6 +47,11 @@ def _spelled(step: StepCard) -> str:
     return f"{step.sampler}: {{{told}}}" if told else step.sampler
 
 
+def _unused(rule: RuleCard) -> str:
+    "Why a rule is not used."
+    return f"not used: {rule.problem or rule.verdict}"
+
+
 def _noted(step: StepCard) -> str:
     "What a step that changes how frequent labels are means for probabilities."
     if not step.shares:
@@ -67,6 +73,7 @@ class Composition(Result):
     queue: int  # rows put on the label queue for audit
     failed: dict[str, str] = {}  # recipe -> why it gave no set
     always: SetCard | None = None  # rows of the yardstick that is trained in every window
+    rules: tuple[RuleCard, ...] = ()  # that label rows weakly
 
     def section(self) -> Section:
         "Show the sets by window and reason, the checks, and what was left out."
@@ -91,7 +98,7 @@ class Composition(Result):
             if rows
             else []
         )
-        tables += self._step_tables()
+        tables += [*self._step_tables(), *self._rule_tables()]
         if self.checks:
             tables.append(
                 Table(
@@ -139,6 +146,26 @@ class Composition(Result):
             why = tuple(self.failed.items())
             tables.append(Table(("recipe", "why there is no set"), why, "Recipes without a set"))
         return tables
+
+    def _rule_tables(self) -> list[Table]:
+        "What each rule that labels weakly is worth."
+        heads = ("rule", "right on verified rows", "by chance", "rows", "speaks on", "answer")
+        share = lambda value: "" if value is None else f"{value:.1%}"
+        rows = tuple(
+            (
+                rule.name,
+                f"{share(rule.accuracy)} ({share(rule.low)} to {share(rule.high)})"
+                if rule.verified
+                else "",
+                share(rule.chance),
+                f"{rule.verified:,}",
+                share(rule.coverage),
+                f"{rule.labels:,} labels" if rule.verdict == "used" else _unused(rule),
+            )
+            for rule in self.rules
+        )
+        about = "Rules that label training rows whose label did not come"
+        return [Table(heads, rows, about)] if rows else []
 
     def _lead(self) -> str:
         "The reason, and whether the yardstick is clean."
@@ -199,5 +226,6 @@ class Composed:
     # (0: refused) in `RECIPE weight`
     reasons: pd.DataFrame | None = None
     always: pd.DataFrame | None = None  # rows of the yardstick; None: it is not trained
+    weak: pd.DataFrame = field(default_factory=pd.DataFrame)  # labels of rules, as facts
     # rows of windows that were evaluated before, for what a new model has forgotten
     recall: pd.DataFrame = field(default_factory=pd.DataFrame)

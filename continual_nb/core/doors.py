@@ -102,6 +102,13 @@ DOORS = {
             "query",
             "query(events, context, k) -> event_id, probability and reason of every event",
         ),
+        Door(
+            "rule",
+            "compose.weak_labels",
+            {"label": 1},
+            "label",
+            "label(rows) -> a label for each row, None where the rule says nothing",
+        ),
     )
 }
 

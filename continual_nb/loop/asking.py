@@ -20,6 +20,8 @@ from continual_nb.composition.labels import (
     open_conflicts,
     settled_labels,
 )
+from ..composition.result import Composition
+from ..composition.weak import RuleCard
 from ..composition.queries import WeightedMean, draw_events, weighted_mean
 from ..composition.selection import QueryContext, ask_query
 from ..core.doors import BUILT_IN, check_door, close_to
@@ -156,6 +158,7 @@ class LabelStatus(Result):
     agreement: Agreement
     second_asked: int = 0  # events that a second person is asked about
     second_open: int = 0  # of them, without an answer of a second person so far
+    rules: tuple[RuleCard, ...] = ()  # that label weakly, as the newest composition measured them
     conflicts: tuple[str, ...] = ()  # events that wait for a third person
     losses: dict[
         str, WeightedMean
@@ -169,6 +172,7 @@ class LabelStatus(Result):
             said.append(
                 f"  second readings: {self.second_asked:,} asked for, {self.second_open:,} open"
             )
+        said += [f"  rule {rule}" for rule in self.rules]
         if self.agreement.overall.events:
             said += [f"  {line}" for line in self.agreement.lines()]
         if self.conflicts:
@@ -198,6 +202,7 @@ def label_status(
         agreement=agreement(facts, data.task == "regression", _slices(project)),
         second_asked=len(second),
         second_open=int(second.sum()),
+        rules=_rules(project),
         conflicts=tuple(open_conflicts(facts)["event_id"]) if data.task == "classification" else (),
         losses=_estimates(project, facts) if len(facts) and len(draws(project)) else {},
     )
@@ -214,6 +219,12 @@ def second_open(
     return people.reindex(asked, fill_value=0) < 2
 
 # %% ../../nbs/85_loop/21_asking.ipynb #c0949a06
+def _rules(project: Project) -> tuple[RuleCard, ...]:
+    "The rules that label weakly, as `compose` measured them."
+    folder = project.folder("compose")
+    return Composition.read(folder).rules if (folder / Composition.file).exists() else ()
+
+
 def _slices(project: Project) -> pd.DataFrame:
     "The groups of the events that people were asked about: event_id, and the columns of data.slices."
     columns = [column_of(name) for name in project.params().data.slices]

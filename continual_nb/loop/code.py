@@ -244,6 +244,7 @@ RUN_BY = {
     "trigger": ("decide",),
     "sampler": ("compose",),
     "query": (LABELS,),
+    "rule": ("compose",),
     "source": ("snapshot",),
     "detector": ("monitor",),
 }  # door -> stages that run what stands behind it, or the command that does
@@ -262,6 +263,7 @@ def named_code(params: Params) -> dict[str, list[NamedCode]]:  # door -> names, 
             NamedCode(name=s.sampler, args=s.arguments) for steps in recipes for s in steps
         ],
         "query": list(params.labelling.queries),
+        "rule": list(params.compose.weak_labels),
         "source": [NamedCode(name=params.data.source)] if names_code(params.data.source) else [],
         "detector": list(params.monitor.detectors),
     }

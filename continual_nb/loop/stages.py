@@ -328,6 +328,8 @@ def compose(project: Project, out: Path) -> str:
     if made.always is not None:
         write_parquet(out / "always.parquet", made.always)
     write_parquet(out / "queue.parquet", made.queue)
+    if len(made.weak):
+        write_parquet(out / "weak.parquet", made.weak)
     write_parquet(out / "outliers.parquet", made.outliers)
     if made.reasons is not None:
         write_parquet(out / "reasons.parquet", made.reasons)

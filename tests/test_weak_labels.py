@@ -53,7 +53,7 @@ def rules(tmp_path):
 
 
 def world(hidden: float = 0.3) -> pd.DataFrame:
-    "Rows whose label is smallly that of `good` and `low`, of which a share never had its label."
+    "Rows whose label is nearly that of `good` and `low`, of which a share never had its label."
     rows = stream()
     rng = np.random.default_rng(4)
     late = rng.random(len(rows)) < np.where(rows["b"] > 1, 0.97, np.where(rows["b"] < 0, 0.02, 0.4))

@@ -470,3 +470,57 @@ def test_the_loop_carries_a_blend_like_any_model(twice, copy):
     loop.continual("seal")
     loop.continual("verify")
     assert "fit(make, rows, champion, context)" in loop.continual("doors").out
+
+
+# -- constraints of trees
+def trees(rows=NEW, data=DATA, **args) -> Model:
+    settings = Train(models=[{"name": "boosting", "args": {"iterations": 20, **args}}])
+    return fit_named(data, settings, settings.models[0], rows)
+
+
+def margins(model, **values) -> np.ndarray:
+    "Log-odds of the positive class where columns of one row are set."
+    n = max(np.size(value) for value in values.values())
+    grid = NEW.head(1).loc[np.repeat(NEW.index[0], n)].assign(**values)
+    p = predict(model, grid, DATA).proba[:, 1]
+    return np.log(p / (1 - p))
+
+
+def test_trees_rise_with_a_number_where_that_is_asked_and_are_loaded_like_others():
+    line = np.linspace(-3, 3, 60)
+    free, held, falls = (
+        trees(**args) for args in ({}, {"monotonic": {"x": 1}}, {"monotonic": {"x": -1}})
+    )
+    assert (np.diff(margins(free, x=line)) < 0).any()
+    assert (np.diff(margins(held, x=line)) >= 0).all()
+    assert (np.diff(margins(falls, x=line)) <= 0).all() and np.ptp(margins(falls, x=line)) > 0.5
+    assert load(held.content, held.hash) == held and held.hash != free.hash
+
+
+def test_features_of_different_groups_do_not_act_together():
+    apart = trees(interactions=[["x"], ["z", "shop"]])
+    step = lambda model, shop: np.diff(margins(model, x=np.array([-1.0, 1.0]), shop=shop))
+    assert np.allclose(step(apart, "north"), step(apart, "south"), atol=1e-9)
+    assert not np.allclose(step(trees(), "north"), step(trees(), "south"), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"monotonic": {"shop": 1}}, "'shop' is no number"),
+        ({"monotonic": {"x": 2}}, "a direction is 1 or -1"),
+        ({"interactions": [["x", "zz"]]}, "'zz' is no number or category"),
+        ({"monotone": {"x": 1}}, "boosting takes no 'monotone'"),
+    ],
+)
+def test_a_constraint_that_does_not_fit_is_named(args, words):
+    with pytest.raises(ContinualError) as found:
+        trees(**args)
+    assert words in found.value.problem
+
+
+def test_words_cannot_be_constrained():
+    data = DATA.model_copy(update={"text": ("note",)})
+    with pytest.raises(ContinualError) as found:
+        trees(NEW.assign(note="late again"), data, monotonic={"x": 1})
+    assert "beside columns of text" in found.value.problem

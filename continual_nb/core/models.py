@@ -35,7 +35,7 @@ from continual_nb.core.doors import (
     resolve,
 )
 from .files import ContinualError, number, sha256, without
-from .params import Data, NamedCode, Names, Train
+from .params import Data, NamedCode, Names, Train, source_name
 
 CATEGORIES = 64  # most frequent categories kept per column; the rest share one cell
 WORDS = 256  # most frequent words kept per text column
@@ -87,14 +87,16 @@ def estimator(
     if ":" in named.name:
         return _prepared(data, train, named)
     found = resolve("estimator", named.name)
-    own = list(inspect.signature(found).parameters)[2:]  # beside the columns and the sizes
-    stray = sorted(set(named.args) - set(own or SIZES))
+    own = list(inspect.signature(found).parameters.values())[2:]  # beside the columns and the sizes
+    sizes = list(SIZES) if all(p.kind is p.KEYWORD_ONLY for p in own) else []
+    takes = [*sizes, *(p.name for p in own)]
+    stray = sorted(set(named.args) - set(takes))
     if stray:
-        known = close_to(stray[0], own or list(SIZES))
+        known = close_to(stray[0], takes)
         raise ContinualError(f"train.models: {named.name} takes no {stray[0]!r}", known)
-    if own:
-        return found(data, train, **named.args)
-    return found(data, Train.model_validate({**train.model_dump(), **named.args}))
+    given = {name: value for name, value in named.args.items() if name in sizes}
+    more = {name: value for name, value in named.args.items() if name not in sizes}
+    return found(data, Train.model_validate({**train.model_dump(), **given}), **more)
 
 
 def _texts(data: Data) -> list[tuple]:
@@ -106,7 +108,13 @@ def _texts(data: Data) -> list[tuple]:
 
 # %% ../../nbs/00_core/13_models.ipynb #f46986dc
 @built_in("estimator", "boosting")
-def _boosting(data: Data, train: Train):
+def _boosting(
+    data: Data,
+    train: Train,
+    *,
+    monotonic: dict[str, int] | None = None,  # number -> 1 (answers rise with it) or -1 (they fall)
+    interactions: list[list[str]] | None = None,  # groups of features that may act together
+):
     "Histogram gradient boosting; categories are split as sets, missing values find their own side."
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -128,6 +136,7 @@ def _boosting(data: Data, train: Train):
         "random_state": train.seed,
         "early_stopping": False,
         "categorical_features": list(range(len(data.categorical))) or None,
+        **_constraints(data, monotonic or {}, interactions),
     }
     trees = (
         HistGradientBoostingClassifier(**settings)
@@ -138,6 +147,38 @@ def _boosting(data: Data, train: Train):
         parts + _texts(data), sparse_threshold=0, verbose_feature_names_out=False
     )
     return Pipeline([("columns", columns), ("model", trees)])
+
+# %% ../../nbs/00_core/13_models.ipynb #1371d96f
+def _constraints(
+    data: Data, monotonic: dict[str, int], interactions: list[list[str]] | None
+) -> dict[str, list]:
+    "Spell what is asked of trees by the places of the prepared columns."
+    if not monotonic and interactions is None:
+        return {}
+    places = {source_name(name): k for k, name in enumerate(data.categorical + data.numeric)}
+    numbers = [source_name(name) for name in data.numeric]
+    wrong = next((name for name in monotonic if name not in numbers), None)
+    if wrong is not None or not set(monotonic.values()) <= {-1, 1}:
+        problem = f"{wrong!r} is no number of the project" if wrong else "a direction is 1 or -1"
+        raise ContinualError(
+            f"train.models: monotonic: {problem}", "write monotonic: {COLUMN: 1}, or -1"
+        )
+    groups = [list(group) for group in interactions or ()]
+    absent = next((name for group in groups for name in group if name not in places), None)
+    if absent is not None:
+        raise ContinualError(
+            f"train.models: interactions: {absent!r} is no number or category of the project",
+            close_to(absent, list(places)),
+        )
+    if data.text:
+        raise ContinualError(
+            "train.models: boosting takes no constraints beside columns of text",
+            "leave out monotonic and interactions, or the columns under data.text",
+        )
+    signs = [monotonic.get(name, 0) for name in places]
+    together = [[places[name] for name in group] for group in groups]
+    asked = {"monotonic_cst": signs} if monotonic else {}
+    return asked | ({"interaction_cst": together} if interactions is not None else {})
 
 # %% ../../nbs/00_core/13_models.ipynb #62540a20
 def _dense(data: Data):

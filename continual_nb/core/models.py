@@ -163,8 +163,8 @@ def _constraints(
         raise ContinualError(
             f"train.models: monotonic: {problem}", "write monotonic: {COLUMN: 1}, or -1"
         )
-    groups = [list(group) for group in interactions or ()]
-    absent = next((name for group in groups for name in group if name not in places), None)
+    groups = list(map(list, interactions or ()))
+    absent = next((name for name in sum(groups, []) if name not in places), None)
     if absent is not None:
         raise ContinualError(
             f"train.models: interactions: {absent!r} is no number or category of the project",
@@ -176,7 +176,7 @@ def _constraints(
             "leave out monotonic and interactions, or the columns under data.text",
         )
     signs = [monotonic.get(name, 0) for name in places]
-    together = [[places[name] for name in group] for group in groups]
+    together = [list(map(places.get, group)) for group in groups]
     asked = {"monotonic_cst": signs} if monotonic else {}
     return asked | ({"interaction_cst": together} if interactions is not None else {})
 

@@ -1,7 +1,10 @@
 "Files that a crash or a disk has damaged: reading commands name the file and a remedy that works, and call it no bug."
 
 import os
+import re
 import sys
+
+import pytest
 
 from loop import Loop
 
@@ -103,3 +106,72 @@ def test_a_note_of_an_unfinished_open_that_is_damaged_goes_with_its_remedy(opene
     assert "open.json is not JSON (it is empty)" in said and "delete it (`rm " in said
     note.unlink()
     assert "dvc repro" in loop.continual("status", code=2).out
+
+
+def damage(file, how: str) -> None:
+    content = file.read_bytes()
+    file.unlink()  # DVC may share it with its cache
+    file.write_bytes(DAMAGES[how](content))
+
+
+def commands(said: str) -> list[str]:
+    "What an answer says to do."
+    return re.findall("`([^`]+)`", said.partition("what to do: ")[2])
+
+
+@pytest.mark.parametrize("how", ["empty", "cut short"])
+def test_each_damaged_file_of_the_state_and_the_store_comes_back_by_its_remedy(opened, copy, how):
+    loop = copy(opened)
+    before = loop.bytes("data")
+    places = [loop.path("data/state/in"), loop.path("data/store")]
+    files = [file for place in places for file in sorted(place.rglob("*")) if file.is_file()]
+    named = [file for file in files if file.name not in ("README.md", "champion.skops")]
+    assert len(named) > 10
+    for file in named:
+        damage(file, how)
+        code, said = say(loop, "verify")
+        assert code == 5 and (file.name in said or file.parent.name in said), said
+        loop.run("sh", "-c", commands(said)[0])
+        assert loop.bytes("data") == before, said
+    for file in files:
+        damage(file, how) if file.name != "state.json" else None  # which status reads itself
+    code, said = say(loop, "status")
+    assert code == 5 and "damaged    data/state/in: not what data/state/in.dvc names" in said
+    loop.run("sh", "-c", said.partition("next: ")[2])
+    assert loop.bytes("data") == before
+
+
+def test_a_damaged_state_is_not_taken_for_a_new_one(opened, copy):
+    loop = copy(opened)
+    before = loop.bytes("data/state", "data/store.dvc", "data/store")
+    damage(loop.path("data/state/in/answers.json"), "empty")
+    said = loop.continual("run", code=5).err
+    assert "data/state/in is not the state that iter/001-2024-01 sealed" in said
+    assert (
+        loop.path("data/state/in.dvc").read_bytes() == opened.path("data/state/in.dvc").read_bytes()
+    )
+    loop.dvc("repro", "ingest", code=255)  # by hand it is: DVC writes a new hash into the pointer
+    assert (
+        loop.path("data/state/in.dvc").read_bytes() != opened.path("data/state/in.dvc").read_bytes()
+    )
+    for command in commands(loop.continual("run", code=5).err):
+        loop.run("sh", "-c", command)
+    now = loop.bytes("data/state", "data/store.dvc", "data/store")
+    assert {n: h for n, h in now.items() if n != "data/state/in.dvc"} == {
+        n: h for n, h in before.items() if n != "data/state/in.dvc"
+    }
+    assert "damaged" not in loop.continual("status", code=2).out
+
+
+@pytest.mark.parametrize("how", ["empty", "cut short"])
+def test_a_damaged_pointer_is_written_anew_by_its_remedy(opened, copy, how):
+    loop = copy(opened)
+    for name in ("data/state/in.dvc", "data/store.dvc"):
+        before = loop.path(name).read_bytes()
+        damage(loop.path(name), how)
+        for command in ("status", "verify"):
+            code, said = say(loop, command)
+            assert code == 5 and f"{name} does not name the content" in said, said
+        for words in commands(said)[:2]:
+            loop.run("sh", "-c", words)
+        assert loop.path(name).read_bytes() == before

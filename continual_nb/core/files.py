@@ -106,7 +106,7 @@ def _way_back(path: Path) -> str:
     "Say how a file that was damaged comes back."
     if "/.dvc/tmp/" in Path(path).absolute().as_posix():
         return f"delete it (`rm {path}`): it is a note of this clone, no part of the record"
-    return f"run `dvc checkout {path}` or `git restore {path}`"
+    return f"run `dvc checkout --force {path}` or `git restore {path}`"
 
 # %% ../../nbs/00_core/01_files.ipynb #dbe5332c
 def read_json(path: Path) -> Any:
@@ -154,7 +154,7 @@ def read_parquet(
     if expected is not None and sha256(content) != expected:
         raise ContinualError(
             f"{path} does not have the bytes that the manifest names",
-            "run `dvc checkout` to restore it",
+            f"run `dvc checkout --force {path}` to restore it",
             code=5,
         )
     try:
@@ -170,7 +170,7 @@ def read_parquet(
         raise ContinualError(
             f"{path} is not a complete Parquet file ({len(content):,} bytes): "
             f"{str(error).splitlines()[0]}",
-            "deliver the file again, or restore it with `dvc checkout`",
+            f"deliver the file again, or restore it: `dvc checkout --force {path}`",
         ) from error
 
 # %% ../../nbs/00_core/01_files.ipynb #e4e1393a

@@ -59,14 +59,14 @@ def from_text(
         if not isinstance(entry, dict) or spell(entry) != line:
             raise ContinualError(
                 f"{where}, line {number} is not an entry as it was written",
-                "restore it with `dvc checkout`",
+                f"restore it: `dvc checkout --force {where}` or `git restore {where}`",
                 code=5,
             )
         if entry.get("number") != number or entry.get("chain") != chain:
             raise ContinualError(
                 f"{where}, line {number} does not follow from line {number - 1}: the chain is "
                 "broken there",
-                "restore it with `dvc checkout`, or from the previous tag",
+                f"restore it: `dvc checkout --force {where}` or `git restore {where}`",
                 code=5,
             )
         chain = sha256(line)

@@ -281,13 +281,13 @@ def read_state(folder: Path) -> State:
     if card.ledger and head(ledger) != card.ledger:
         raise ContinualError(
             f"{folder}/ledger.jsonl does not end with the entry that state.json names",
-            f"run `dvc checkout {folder}`",
+            f"run `dvc checkout --force {folder}`",
             code=5,
         )
     if card.manifest and sha256(folder / "store.json") != card.manifest:
         raise ContinualError(
             f"{folder}/store.json is not the manifest that state.json names",
-            f"run `dvc checkout {folder}`",
+            f"run `dvc checkout --force {folder}`",
             code=5,
         )
     optional = lambda name: (
@@ -321,7 +321,7 @@ def _model_bytes(folder: Path, expected: str) -> bytes:
     if not path.exists() or sha256(path) != expected:
         raise ContinualError(
             f"{path} does not have the bytes of champion {expected[:12]}",
-            f"run `dvc checkout {folder}`",
+            f"run `dvc checkout --force {folder}`",
             code=5,
         )
     return path.read_bytes()

@@ -48,7 +48,13 @@ from ..core.doors import FOLDER, extension_files
 from ..core.files import ContinualError, publish, read_json, sha256, write_bytes
 from ..core.params import read_yaml
 from ..core.table import SEALED, STAGES
-from .verify import check_made, check_open_iteration, read_seal, record_of
+from continual_nb.loop.verify import (
+    check_made,
+    check_open_iteration,
+    check_working_state,
+    read_seal,
+    record_of,
+)
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #820cbc92
 def to_yaml(content: dict, head: str) -> str:
@@ -369,7 +375,7 @@ def _carry_state(project: Project, iteration: Iteration) -> None:
         raise ContinualError(
             f"data/state/out is the state after iteration {state.card.iteration}, not after "
             f"{iteration.number - 1}",
-            "run `dvc checkout`, then the command again",
+            "run `dvc checkout --force data/state/out`, then the command again",
             code=5,
         )
     partition = state.partitions[-1]
@@ -381,7 +387,7 @@ def _carry_state(project: Project, iteration: Iteration) -> None:
             if sha256(beside / file) != expected:
                 raise ContinualError(
                     f"data/work/ingest/{file} is not what was sealed",
-                    "run `dvc checkout`, then the command again",
+                    "run `dvc checkout --force data/work/ingest`, then the command again",
                     code=5,
                 )
         os.chmod(beside, 0o755)
@@ -959,6 +965,9 @@ def repro(project: Project, target: str | None = None, show: bool = False) -> No
     "Run `dvc repro`; a stage that failed is told in its own words."
     failed = project.private / "failed.json"
     failed.unlink(missing_ok=True)
+    tags = project.sealed_tags()
+    if tags and not project.is_sealed():  # DVC would take a damaged state for a new one
+        check_working_state(project, tags[-1])
     ended = project.dvc("repro", *([target] if target else []), check=False, show=show)
     if ended.returncode and failed.exists():
         said = read_json(failed)

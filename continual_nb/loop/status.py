@@ -37,7 +37,10 @@ def status(project: Project) -> tuple[dict, int]:
     named = read_yaml(project.path("data/code.yaml"))
     moved = {} if sealed else moved_pins(project.params(), project.root, named)
     edited = edits_of(project)
-    if edited and edited[0].binds:
+    damaged = [name for name in stale if name.endswith(".dvc")]
+    if damaged:  # before `dvc repro`, which would take what is there now for the truth
+        step, code = f"dvc checkout --force {' '.join(damaged)}", 5
+    elif edited and edited[0].binds:
         step, code = remedy_of(edited[0]), 2
     elif sealed:
         step, code = "continual open", 0
@@ -66,6 +69,7 @@ def status(project: Project) -> tuple[dict, int]:
         + (f" by {decision['by']}" if decision.get("by") else "")
     ]
     said += [f"stale      {', '.join(stale)}"] if stale else []
+    said += [f"damaged    {name[:-4]}: not what {name} names" for name in damaged]
     said += [f"edited     {problem_of(edit)}; {remedy_of(edit)}" for edit in edited]
     said += [f"also stale {', '.join(foreign)} (your own stages: dvc repro)"] if foreign else []
     said += [

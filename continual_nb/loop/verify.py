@@ -202,10 +202,12 @@ def check_working_state(project: Project, tag: str) -> Checked:  # tag of the ne
         if not project.path(name).exists():
             raise _broken(f"{name} is missing", "`dvc checkout`, or `dvc pull` in a fresh clone")
         if folder_md5(project.path(name)) != expected:
+            pointer = f"sed -i 's/md5: .*/md5: {expected}/' data/state/in.dvc"
+            way = f"git restore --source {tag} -- data/state" if sealed else pointer
+            target = "" if sealed else " data/state/in.dvc"  # no cache has the snapshot yet
             raise _broken(
                 f"{name} is not the state that {tag} sealed",
-                f"`git restore --source {tag if sealed else 'HEAD'} -- data/state`, then `dvc "
-                "checkout`",
+                f"`{way}`, then `dvc checkout --force{target}`",
             )
     return Checked("states of this folder, hashed again", len(places))
 
@@ -478,7 +480,7 @@ def check_store(project: Project) -> Checked:
             if not path.exists() or sha256(path) != digest:
                 raise _broken(
                     f"data/store/{partition.name}/{file} is not what the manifest names",
-                    "`dvc checkout data/store.dvc` restores it",
+                    "`dvc checkout --force data/store.dvc` restores it",
                 )
             count += 1
     return Checked("files of the store", count)
@@ -647,5 +649,5 @@ def check_made(
     if named is not None and folder_md5(project.path(path)) != named:
         raise _broken(
             f"{path} is not what stage {stage} made",
-            f"`dvc checkout {path}` brings back what it made; `dvc repro` makes it again",
+            f"`dvc checkout --force {path}` brings back what it made; `dvc repro` makes it again",
         )

@@ -870,7 +870,8 @@ def check_identity(
     for role in ("AUTHOR", "COMMITTER"):
         if run(["git", "var", f"GIT_{role}_IDENT"], project.root, check=False).returncode:
             raise ContinualError(
-                f"Git does not know who commits here: no name or no e-mail address ({role.lower()})",
+                "Git does not know who commits here: no name or no e-mail address "
+                f"({role.lower()})",
                 "`git config user.name NAME`, `git config user.email NAME@HOST`, then the command "
                 "again",
             )

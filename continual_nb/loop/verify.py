@@ -649,5 +649,5 @@ def check_made(
     if named is not None and folder_md5(project.path(path)) != named:
         raise _broken(
             f"{path} is not what stage {stage} made",
-            f"`dvc checkout --force {path}` brings back what it made; `dvc repro` makes it again",
+            f"`dvc checkout --force {path}` brings it back; `dvc repro` makes it again",
         )

@@ -1,4 +1,4 @@
-"""Figures about composing: `python benchmarks/composition.py [quality|estimates|duplicates|scale|recipes]`, all without a word.
+"""Figures about composing: `python benchmarks/composition.py [quality|estimates|duplicates|scale|recipes|decide]`, all without a word.
 
 quality    ten in a hundred labels of real sets are turned around; precision and recall of what is listed, with intervals, beside cleanlab
            (`pip install cleanlab`) on the same out-of-fold predictions
@@ -6,20 +6,32 @@ estimates  2,000 draws by doubt and as many uniform ones: bias, spread and cover
 duplicates 100 planted near-duplicates in each of 100 tables: how many are found, and how many rows of the rest go with them
 scale      a million rows composed by the default recipes: seconds and memory
 recipes    the tournament on the flights that the project brings: what each recipe loses
+decide     two models of electricity and occupancy (`FOLDER=...` holds NAME/NAME.parquet): labels that decide between them for a margin,
+           beside a draw at random and all labels, and how often the verdict is that of all labels
 """
 
+import os
 import resource
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from continual_nb.composition.deciding import (
+    deciding_probabilities,
+    estimated_gain,
+    expected_gains,
+    gains_by_class,
+    labels_needed,
+)
 from continual_nb.composition.label_quality import doubtful_labels, out_of_fold
 from continual_nb.composition.queries import draw_events, inclusion_probabilities, weighted_mean
 from continual_nb.composition.recipes import take_steps
 from continual_nb.composition.samplers import Context
-from continual_nb.core.models import estimator, fit
+from continual_nb.core.metrics import losses
+from continual_nb.core.models import estimator, fit, predict
 from continual_nb.core.params import Compose, Data, Params, Step, Train
 
 
@@ -134,8 +146,6 @@ def scale() -> None:
 
 
 def recipes() -> None:
-    from pathlib import Path
-
     from continual_nb.backtest.matrix import history
     from continual_nb.composition.tournament import tournament
     from continual_nb.core.ingest import delivered
@@ -157,7 +167,76 @@ def recipes() -> None:
     print("\n".join(tournament(params.data, compose, rows, mature, fit_rows).lines()))
 
 
+def _streams():
+    "Real events in order of time, with their label: name, rows, data."
+    folder = Path(os.environ.get("FOLDER", "."))
+    known = {
+        "electricity": ("timestamp", "label", ["period", "nswprice", "nswdemand", "vicprice"]),
+        "occupancy_detection": ("date", "Occupancy", ["Temperature", "Humidity", "CO2"]),
+    }
+    for name, (time_, label, columns) in known.items():
+        path = folder / name / f"{name}.parquet"
+        if not path.exists():
+            print(f"{name}: there is no {path}")
+            continue
+        rows = pd.read_parquet(path).sort_values(time_, kind="stable", ignore_index=True)
+        rows = rows[columns].assign(label=rows[label].astype("str"), event_time=rows[time_])
+        yield name, rows, Data(source="-", time="t", label="y", numeric=tuple(columns))
+
+
+def _verdict(low: float, high: float) -> str:
+    return "better" if low > 0 else "worse" if high < 0 else "open"
+
+
+def decide() -> None:
+    for name, rows, data in _streams():
+        cut = [rows.iloc[at].reset_index(drop=True) for at in np.array_split(range(len(rows)), 8)]
+        parts = [part for part in cut if part["label"].nunique() > 1]
+        models = [fit(estimator(data, Train()), part, data) for part in parts[:-1]]
+        for margin in (0.05, 0.1, 0.2):
+            told = []
+            for k in range(2, len(parts)):
+                both = [predict(model, parts[k], data) for model in models[k - 2 : k]]
+                told += _decided(data, parts[k], both, margin, k)
+            _say_decided(name, margin, told)
+
+
+def _decided(data: Data, pool: pd.DataFrame, both, margin: float, seed: int) -> list[tuple]:
+    "Labels by what they decide, at random and all; verdict of each of 200 draws and of all labels."
+    gains, chance = gains_by_class(data, *both)
+    mean, spread = expected_gains(gains, chance)
+    need = labels_needed(mean, spread, margin)
+    true = losses(data, pool["label"], both[0]) - losses(data, pool["label"], both[1])
+    if need.labels is None:
+        return []
+    half = 1.96 * true.std() / np.sqrt(len(true))
+    whole = _verdict(true.mean() - half, true.mean() + half)
+    probability, rng = deciding_probabilities(spread, need.labels), np.random.default_rng(seed)
+    made = []
+    for _ in range(200):
+        drawn = draw_events(probability, rng)
+        one = estimated_gain(true[drawn], drawn, mean, probability)
+        made.append(_verdict(one.low, one.high))
+    same = np.mean([one == whole for one in made])
+    contrary = np.mean([{one, whole} == {"better", "worse"} for one in made])
+    return [(need.labels, need.uniform, len(pool), abs(true.mean()) >= margin, same, contrary)]
+
+
+def _say_decided(name: str, margin: float, told: list[tuple]) -> None:
+    if not told:
+        print(f"{name} margin {margin}: no window has enough events")
+        return
+    labels, at_random, everything, large, same, contrary = map(np.array, zip(*told))
+    over = f"{same[large].mean():.3f} where the gain is over the margin" if large.any() else ""
+    print(
+        f"{name} margin {margin}: {len(told)} windows, {labels.sum():,} labels that decide, "
+        f"{at_random.sum():,} at random, {everything.sum():,} in all; same verdict as all labels "
+        f"{same.mean():.3f} ({over}), the contrary {contrary.mean():.3f}"
+    )
+
+
 if __name__ == "__main__":
-    for word in sys.argv[1:] or ("quality", "estimates", "duplicates", "scale", "recipes"):
+    words = ("quality", "estimates", "duplicates", "scale", "recipes", "decide")
+    for word in sys.argv[1:] or words:
         print(f"-- {word}")
         globals()[word]()

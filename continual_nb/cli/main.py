@@ -760,6 +760,13 @@ def expect_check(project, file):
     help="What makes an event worth a label: one of labelling.queries in params.yaml, or a built-in "
     "query, see `continual doors`; without it, the first of params.yaml.",
 )
+@click.option(
+    "--decide",
+    "margin",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MARGIN",
+    help="Draw the labels that show whether the challenger gains so much loss per event.",
+)
 @click.option("--status", "told", is_flag=True, help="Who said what, how far people agree.")
 @click.option(
     "--review",
@@ -773,6 +780,7 @@ def labels(
     project,  # whose label queue
     k,  # events to draw; None: none
     strategy,  # query of the draw; None: the first of params.yaml
+    margin,  # gain that labels are to show; None: none are drawn for that
     told,  # only say what there is
     doubtful,  # file for labels in doubt
 ):
@@ -782,7 +790,7 @@ def labels(
     labels. Leave `label` empty where the outcome is unknown. Labels that are there already are
     kept. Events of which two people say different things come first, for a third one to decide.
     """
-    from continual_nb.loop.asking import ask_for, label_status, review
+    from continual_nb.loop.asking import ask_deciding, ask_for, label_status, review
     from continual_nb.loop.labels import record_facts
     from continual_nb.loop.queue import ask, classes, second_path
 
@@ -796,6 +804,7 @@ def labels(
         return {**status.to_dict(), "said": status.lines()}, 0
     if k:
         ask_for(project, strategy, k)
+    needed = ask_deciding(project, margin) if margin else None
     path, asked = ask(project)
     done = int((asked["label"].str.strip() != "").sum())
     place = path.relative_to(project.root).as_posix()
@@ -808,12 +817,14 @@ def labels(
         "with the mouse, in JupyterLab: from continual_nb.interfaces.labelling import labelling; "
         "labelling()",
     ]
+    said = [str(needed), *said] if needed else said
     if again.exists():
         said.append(
             f"for a second person, who sees no answer: {again.relative_to(project.root).as_posix()}"
             ", or labelling(second=True)"
         )
     return {
+        **({"needed": needed.to_dict()} if needed else {}),
         "file": place,
         "asked": len(asked),
         "answered": done,

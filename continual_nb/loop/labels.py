@@ -92,6 +92,7 @@ def draws(
     path = project.path(DRAWS)
     found = from_text(path.read_text(encoding="utf-8"), DRAWS) if path.exists() else ()
     names = ["event_id", "event_time", "probability", "iteration", "strategy", "events", "reason"]
+    names += ["expected", "expected_mean", "challenger"]  # of draws that decide between models
     drawn = pd.DataFrame(list(found), columns=names)
     drawn["reason"] = drawn["reason"].fillna(drawn["strategy"])  # of an earlier version
     return drawn.assign(event_time=pd.to_datetime(drawn["event_time"], utc=True).dt.as_unit("us"))

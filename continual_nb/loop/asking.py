@@ -332,7 +332,7 @@ def _decided(project: Project, facts: pd.DataFrame) -> dict[str, WeightedMean]:
     moved = {key: at + getattr(found, key) for key in ("mean", "low", "high")}
     return {context.challenger.hash[:12]: found.model_copy(update=moved)}
 
-# %% ../../nbs/85_loop/21_asking.ipynb #b0556d15
+
 def _asked_rows(project: Project) -> pd.DataFrame:
     "Rows as of the open iteration's moment."
     moment = moment_of(project, project.iteration())

@@ -1068,12 +1068,12 @@ class Mandate(Block):
 
 
 PUBLIC_KEY = re.compile(
-    r"(.*\S)\s+((?:ssh|sk-ssh|ecdsa|sk-ecdsa)-\S+)\s+([A-Za-z0-9+/]+=*)(?:\s.*)?"
+    r"(.*\S)\s+((?:ssh|sk-ssh|ecdsa|sk-ecdsa)-\S+|openpgp)\s+([A-Za-z0-9+/]+=*)(?:\s.*)?"
 )
 
 
 def approver(entry: str) -> tuple[str, str]:  # (name, public key or "")
-    "Cut an entry of the approvers: a name, or a name and a public key as in authorized_keys."
+    "Cut an entry of the approvers: a name, or a name with an SSH or OpenPGP public key."
     found = PUBLIC_KEY.fullmatch(entry.strip())
     return (found[1], f"{found[2]} {found[3]}") if found else (entry, "")
 
@@ -1083,7 +1083,7 @@ class Promote(Block):
 
     approvers: tuple[str, ...] = Field(
         (),
-        description="names that may sign, each with its public SSH key behind it if it has one; "
+        description="names that may sign, each with its public SSH or OpenPGP key behind it; "
         "empty lets anybody sign",
     )
     mandate: Mandate = Mandate()

@@ -103,7 +103,7 @@ def in_words(sentence: str) -> str:
 
 
 A_KEY = "the SSH key that Git signs with here, which promote.approvers names"
-NO_KEY = "no SSH key that Git signs with here stands beside it in promote.approvers"
+NO_KEY = "no key that Git signs with here stands beside it in promote.approvers"
 
 
 def name_html(name: str, doubt: str) -> str:

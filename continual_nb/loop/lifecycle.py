@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['WORDS_OF', 'DVC_OWNED', 'TRACKED', 'to_yaml', 'decision_yaml', 'steer_yaml', 'initial_state', 'write_code',
            'complete_pipeline', 'next_iteration', 'read_source', 'open_iteration', 'steer', 'roll_back', 'sign',
-           'signing_key', 'ssh_signature', 'stale_stages', 'stale_parts', 'seal', 'finish_seal', 'check_commits',
-           'check_identity', 'recover', 'signed_automatically', 'run_iteration', 'repro', 'run_windows', 'refresh']
+           'signing_key', 'signature_over', 'gpg_signature', 'ssh_signature', 'stale_stages', 'stale_parts', 'seal',
+           'finish_seal', 'check_commits', 'check_identity', 'recover', 'signed_automatically', 'run_iteration',
+           'repro', 'run_windows', 'refresh']
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #51f1d4c2
 import json
@@ -582,7 +583,7 @@ def sign(
         signed_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
     text = decision_yaml(decision)
-    signature = ssh_signature(project, text, key)
+    signature = signature_over(project, text, key)
     decision = decision.model_copy(update={"signature": signature, "signed_text": text})
     write_bytes(project.path("data/decision.yaml"), decision_yaml(decision))
     opened = promote_as_opened(project)
@@ -591,10 +592,50 @@ def sign(
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #7f75930c
 def signing_key(
     project: Project,  # whose Git settings count
-) -> str | None:  # a file, or `key::` and a public key; None: no SSH key
+) -> str | None:  # a file, `key::` and a public key, or what gpg knows; None: no key
     "Return the key that Git signs with here."
-    ask = lambda name: project.git("config", "--get", name, check=False).strip()
-    return (ask("user.signingkey") or None) if ask("gpg.format") == "ssh" else None
+    known = _asked(project, "gpg.format") in ("", "openpgp", "ssh")
+    return (_asked(project, "user.signingkey") or None) if known else None
+
+
+def _asked(project: Project, *names: str) -> str:
+    "Return the first of these Git settings that has a value; empty if none has."
+    values = (project.git("config", "--get", name, check=False).strip() for name in names)
+    return next(filter(None, values), "")
+
+
+def signature_over(
+    project: Project,  # whose Git settings name the key
+    text: str,  # what is signed
+    key: str | None = None,  # file of an SSH key; None: the key that Git signs with
+) -> str:  # armoured; empty where there is no key
+    "Sign a text with SSH or OpenPGP, whichever Git signs with here."
+    name = signing_key(project)
+    if key or name is None or _asked(project, "gpg.format") == "ssh":
+        return ssh_signature(project, text, key)
+    return gpg_signature(project, text, name)
+
+
+def gpg_signature(
+    project: Project,  # whose Git settings name the program
+    text: str,  # what is signed
+    name: str,  # key, as gpg knows it
+) -> str:  # armoured
+    "Sign a text with `gpg --detach-sign`, whose agent may ask for the key's passphrase."
+    program = _asked(project, "gpg.openpgp.program", "gpg.program") or "gpg"
+    with tempfile.TemporaryDirectory() as place:
+        file, made = Path(place) / "decision", Path(place) / "decision.sig"
+        file.write_bytes(text.encode())
+        words = [program, "--armor", "--detach-sign", "--local-user", name, "--output", str(made)]
+        ended = run([*words, str(file)], project.root, check=False)
+        if ended.returncode:
+            said = (ended.stderr or "").strip().splitlines() or ["no message"]
+            raise ContinualError(
+                f"the decision could not be signed with {name}: {said[-1]}",
+                "name another key (`git config user.signingkey`), or sign without one: "
+                "`git config user.signingkey ''`",
+            )
+        return made.read_text()
 
 
 def ssh_signature(

@@ -17,9 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.files import ContinualError, canonical_json, folder_hashes, read_json, sha256
-from ..core.params import Promote, parse, read_yaml
+from ..core.params import Promote, approver, parse, read_yaml
 from ..core.table import EVIDENCE, TABLE
-from ..decisions.signoff import NAMESPACE, Decision, read_decision, verified
+from continual_nb.decisions.signoff import (
+    NAMESPACE,
+    PGP_ARMOUR,
+    Decision,
+    proves,
+    read_decision,
+    verified,
+)
 from .project import Project, kept_as, noted, read_lock, run, still_listed
 
 
@@ -379,6 +386,10 @@ def vouched(
     file: Path,  # allowed signers, as ssh-keygen(1) describes them
 ) -> bool:
     "Tell whether a file of allowed signers has the key of this signature under the signer's name."
+    if named.decision.signature.startswith(PGP_ARMOUR[0]):
+        lines = map(approver, file.read_text().splitlines())
+        keys = [key for name, key in lines if name == named.decision.by]
+        return any(key.startswith("openpgp ") and proves(named.decision, key) for key in keys)
     moment = re.sub(r"\D", "", named.decision.signed_at[:19]) + "Z"
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "sig").write_text(named.decision.signature)

@@ -15,15 +15,18 @@ from continual_nb.backtest.exact import fold
 from continual_nb.backtest.matrix import Cohort, assemble, build, mean_and_se
 from continual_nb.backtest.policies import (
     TODAY,
+    as_change,
     compared,
     from_file,
     gap,
     oracle,
+    proposed,
     ranks,
     tables,
     usual,
     walk,
 )
+from continual_nb.backtest.trials import with_changes
 from continual_nb.core.earlier import with_schema
 from continual_nb.core.files import ContinualError
 from continual_nb.core.ingest import delivered
@@ -799,7 +802,60 @@ def test_trust_is_silent_until_ten_decisions_have_been_judged():
         assert f"{found.judged} of {n}" in found.section().lead
 
 
+# -- a policy to propose -----------------------------------------------------------------------------
+
+
+def never_updated(turn: bool) -> tuple[Params, object]:
+    "Orders with cheap updates under a policy that never tries one."
+    params, source = orders(turn, weeks=14)
+    costs = Costs(loss=1.0, update=5, review=5)
+    about = {"trigger": Trigger(when="never"), "costs": costs, "gains": None}
+    decide = params.decide.model_copy(update=about)
+    recipes = Compose(recipes={"recent": [{"last_windows": {"windows": 1}}]})
+    return params.model_copy(update={"decide": decide, "compose": recipes}), source
+
+
+@pytest.mark.parametrize("turn", [True, False])
+def test_a_policy_is_proposed_only_if_exact_replays_prove_it_on_the_second_half(turn):
+    params, source = never_updated(turn)
+    matrix = build(params, source)
+    known = {TODAY: params.decide.trigger, **usual()}
+    found = compared(matrix, params, known)
+    offer = proposed(matrix, params, found, known, lambda form: fold(form, source))
+    if not turn:  # an update buys nothing here
+        assert offer.answer in ("today's policy", "not proven"), offer
+        return
+    assert offer.answer == "ahead" and offer.low > 0 and offer.changes[1] > offer.changes[0] == 1
+    change = as_change(offer.policy, known[offer.policy], params.decide.trigger)
+    after = with_changes(params, {"decide": {"trigger": change}}).decide.trigger
+    rule = after.rules[after.when]
+    assert rule == known[offer.policy].rules[known[offer.policy].when]
+    assert "both replayed exactly" in offer.sentence
+
+
+def test_too_short_a_history_proposes_no_policy():
+    params, source = orders(weeks=6)
+    known = {TODAY: params.decide.trigger, **usual()}
+    matrix = build(params, source)
+    offer = proposed(matrix, params, compared(matrix, params, known), known, None)
+    assert offer.answer == "not enough data" and "at least 6" in offer.sentence
+
+
+def test_every_usual_policy_can_be_written_into_params():
+    for name, policy in usual().items():
+        change = as_change(name, policy, Trigger())
+        after = with_changes(PARAMS, {"decide": {"trigger": change}}).decide.trigger
+        assert after.when == change["when"] and after.warm_up == policy.warm_up
+
+
 # -- the commands ------------------------------------------------------------------------------------
+
+
+def test_the_backtest_command_proposes_or_says_why_not(twice):
+    found = json.loads(twice.continual("backtest", "--propose", "--json").out)
+    assert found["answer"] == "not enough data" and found["diff"] == ""
+    refused = twice.continual("backtest", "--propose", "--exact", code=None)
+    assert refused.code and "leave out --exact" in refused.out + refused.err
 
 
 def test_the_ledger_command_looks_back_and_changes_nothing(twice):

@@ -1128,6 +1128,12 @@ def schema(context, name):
     is_flag=True,
     help="Also replay the present policy with every training, and print the difference.",
 )
+@click.option(
+    "--propose",
+    is_flag=True,
+    help="Choose a policy on the first half of history, and print it as a diff of params.yaml for "
+    "`git apply` if exact replays prove it cheaper on the second.",
+)
 @click.option("--until", metavar="WINDOW", help="Last window of history to use.")
 @click.option(
     "--html",
@@ -1136,10 +1142,17 @@ def schema(context, name):
     help="Write the comparison as one HTML file.",
 )
 @command(changes=False)
-def backtest(project, policies, exact, until, html):
+def backtest(project, policies, exact, propose, until, html):
     "Replay update policies on this project's history, and compare their costs."
-    from continual_nb.loop.lookback import backtest
+    from continual_nb.core.files import ContinualError
+    from continual_nb.loop.lookback import backtest, proposed_policy
 
+    if propose and (exact or html):
+        raise ContinualError("--propose prints a proposal alone", "leave out --exact and --html")
+    if propose:
+        offer, diff = proposed_policy(project, policies, until, told=_progress)
+        lines = [offer.sentence, *(["", diff.rstrip("\n")] if diff else [])]
+        return {**offer.to_dict(), "diff": diff, "said": lines}, 0
     found = backtest(project, policies, exact, until, told=_progress)
     return _with_page(found, html, f"Backtest: {project.params().report.title}")
 

@@ -573,7 +573,8 @@ def rollback(
     "--key",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False),
-    help="SSH key that proves your name. Default: the one that Git signs with here, if any.",
+    help="SSH key that proves your name. Default: the SSH or OpenPGP key that Git signs with here, "
+    "if any.",
 )
 @click.option(
     "--windows",

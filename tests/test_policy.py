@@ -15,12 +15,12 @@ from continual_nb.backtest.exact import fold
 from continual_nb.backtest.matrix import Cohort, assemble, build, mean_and_se
 from continual_nb.backtest.policies import (
     TODAY,
+    ahead_of_today,
     as_change,
     compared,
     from_file,
     gap,
     oracle,
-    proposed,
     ranks,
     tables,
     usual,
@@ -821,7 +821,7 @@ def test_a_policy_is_proposed_only_if_exact_replays_prove_it_on_the_second_half(
     matrix = build(params, source)
     known = {TODAY: params.decide.trigger, **usual()}
     found = compared(matrix, params, known)
-    offer = proposed(matrix, params, found, known, lambda form: fold(form, source))
+    offer = ahead_of_today(matrix, params, found, known, lambda form: fold(form, source))
     if not turn:  # an update buys nothing here
         assert offer.answer in ("today's policy", "not proven"), offer
         return
@@ -837,7 +837,7 @@ def test_too_short_a_history_proposes_no_policy():
     params, source = orders(weeks=6)
     known = {TODAY: params.decide.trigger, **usual()}
     matrix = build(params, source)
-    offer = proposed(matrix, params, compared(matrix, params, known), known, None)
+    offer = ahead_of_today(matrix, params, compared(matrix, params, known), known, None)
     assert offer.answer == "not enough data" and "at least 6" in offer.sentence
 
 

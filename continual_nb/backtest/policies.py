@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TODAY', 'CHANGED', 'MINUS', 'LEAST_HALF', 'Tables', 'tables', 'Walk', 'walk', 'Debts', 'oracle', 'usual', 'from_file',
            'block_means', 'ranks', 'Scored', 'Gap', 'Yardstick', 'Backtested', 'compared', 'spent', 'gap', 'Proposed',
-           'proposed', 'as_change']
+           'ahead_of_today', 'as_change']
 
 # %% ../../nbs/70_backtest/03_policies.ipynb #9cc9426a
 import re
@@ -1050,7 +1050,7 @@ class Proposed(Result):
         )
 
 # %% ../../nbs/70_backtest/03_policies.ipynb #e95322d9
-def proposed(
+def ahead_of_today(
     matrix: Matrix,
     params: Params,
     found: Backtested,  # the fast replay of `policies`

@@ -142,13 +142,13 @@ def proposed_policy(
     "Ask whether another update policy than today's is proven cheaper on this project's history."
     from ruamel.yaml import YAML
 
-    from continual_nb.backtest.policies import as_change, proposed
+    from continual_nb.backtest.policies import ahead_of_today, as_change
     from continual_nb.backtest.trials import with_edits
     from continual_nb.core.costs import patch
 
     params = project.params()
     matrix, found, known, exactly = _replayed(project, params, policies, until, told)
-    offer = proposed(matrix, params, found, known, exactly)
+    offer = ahead_of_today(matrix, params, found, known, exactly)
     if offer.answer != "ahead":
         return offer, ""
     old = project.path("params.yaml").read_text()

@@ -895,9 +895,9 @@ def _in_tables(matrix: Matrix, turns: list) -> tuple[list[int], list[bool]]:
 
 
 def spent(
-    matrix: Matrix,
-    look: Tables,
-    costs: Costs,
+    matrix: Matrix,  # of all models and windows
+    look: Tables,  # made from it
+    costs: Costs,  # the prices
     turns: list,  # of backtest.exact.fold over the same windows
 ) -> np.ndarray:  # (T,) money; 0 up to the window of the first champion
     "What the exact fold cost in each window, errors and work, by the prices of the fast replay."
@@ -1051,8 +1051,8 @@ class Proposed(Result):
 
 # %% ../../nbs/70_backtest/03_policies.ipynb #e95322d9
 def ahead_of_today(
-    matrix: Matrix,
-    params: Params,
+    matrix: Matrix,  # of all models and windows
+    params: Params,  # of the project
     found: Backtested,  # the fast replay of `policies`
     policies: dict[str, Trigger],  # name -> policy
     exactly: Callable[[Params], list],  # folds parameters over the windows of the matrix
@@ -1085,7 +1085,7 @@ def ahead_of_today(
 # %% ../../nbs/70_backtest/03_policies.ipynb #bce6a09d
 def as_change(
     name: str,  # of the policy
-    policy: Trigger,
+    policy: Trigger,  # to be written
     today: Trigger,  # of params.yaml
 ) -> dict:  # as it would be written below `decide.trigger`
     "Spell a policy as a change of params.yaml; rules that stand there stay, as alternatives."

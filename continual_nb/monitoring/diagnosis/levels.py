@@ -138,7 +138,10 @@ def wobble(
     return Wobble(max(0.0, float(beyond)), 2 * len(steps) / 3)
 
 
-def steps_between(levels: np.ndarray, variances: np.ndarray) -> np.ndarray:
+def steps_between(
+    levels: np.ndarray,  # (windows,)
+    variances: np.ndarray,  # (windows,) by chance
+) -> np.ndarray:
     "Differences of neighbouring windows, and their variance by chance: (windows - 1, 2)."
     return np.column_stack([np.diff(levels), variances[1:] + variances[:-1]])
 
@@ -232,7 +235,7 @@ def _level(known: Levels, before: str, extra: float = 0.0) -> Level | None:
 
 
 def steps_so_far(
-    known: Levels,
+    known: Levels,  # of the model in production
     before: str = "\uffff",  # window: only windows before it are asked
 ) -> np.ndarray:  # (n, 2), as `steps_between`
     "Differences of neighbouring windows, of this model and of those before it."

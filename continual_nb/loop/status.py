@@ -14,7 +14,7 @@ from .edits import edits_of, problem_of, remedy_of
 from .project import Project
 from .lifecycle import stale_parts
 from ..core.earlier import read_params
-from ..core.files import read_json
+from ..core.files import ContinualError, read_json
 from ..core.params import read_yaml
 
 # %% ../../nbs/85_loop/14_status.ipynb #206b0100
@@ -63,7 +63,7 @@ def status(project: Project) -> tuple[dict, int]:
     ]
     said += [f"           {line}" for line in champions]
     said += _in_shadow(card)
-    said += [f"golden     {part.sentence}" for part in budgets_now(project)]
+    said += _golden(project)
     said += [
         f"decision   {decision.get('verdict', 'pending')}"
         + (f" by {decision['by']}" if decision.get("by") else "")
@@ -119,6 +119,14 @@ def status(project: Project) -> tuple[dict, int]:
     return {**answer, "said": [*said, f"next: {step}"]}, code
 
 # %% ../../nbs/85_loop/14_status.ipynb #008c634c
+def _golden(project: Project) -> list[str]:
+    "Say what is left of fixed sets of rows; a file that a stage will refuse does not hide the rest."
+    try:
+        return [f"golden     {part.sentence}" for part in budgets_now(project)]
+    except ContinualError as error:
+        return [f"golden     not known: {error}"]
+
+
 def _in_shadow(card) -> list[str]:
     "Say what is in shadow since when, how the evidence stands, and when it is decided."
     one = card.shadow

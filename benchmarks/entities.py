@@ -51,7 +51,8 @@ def month(
 
 
 def rings(data: Data, then: pd.DataFrame, now: pd.DataFrame) -> list:
-    "Incidents of the loop's monitor on a month against one month of reference."
+    """Incidents of the loop's monitor on a month against one month of reference, whether or not a
+    person is called: one month does not tell how much ordinary months differ."""
     reference = fit_reference(data, Monitor(), then, 1)
     found = monitor(
         data,
@@ -71,7 +72,7 @@ def rings(data: Data, then: pd.DataFrame, now: pd.DataFrame) -> list:
         findings=(),
         reference_rows=lambda: then,
     )
-    return [i for i in found.incidents if i.severity != "note"]
+    return [i for i in found.incidents if i.grade != "note"]
 
 
 def main():

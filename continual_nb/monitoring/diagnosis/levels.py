@@ -430,10 +430,11 @@ def heard(
     if not known.cohorts or not now:
         return None, after
     (levels, variances), extra = _apart(parts), wobble(steps_so_far(known))
-    own = wobble(steps_between(levels, variances)).variance  # a break of before widens no doubt
+    # against a constant answer only this model's windows count: an earlier break excuses nothing
+    own = wobble(steps_between(levels, variances)).variance
     told = [
         _bad_window(known, now, tolerance, level),
-        _bad_windows(known, levels, variances + own, tolerance, 2 * threshold),
+        _bad_windows(known, levels, variances + extra.mean, tolerance, 2 * threshold),
         _no_better(after, own, 2 * threshold),
     ]
     told[1] = told[1] and told[1].model_copy(update={"calibrated": extra.df > 0})
@@ -446,4 +447,4 @@ def heard(
     if ring.rule == "constant":
         return ring, after
     instead = told[2] is not None and (ring.rule == "windows" or not ring.calibrated)
-    return told[2] if instead else ring, _anew(after, levels, variances + own)
+    return told[2] if instead else ring, _anew(after, levels, variances + extra.mean)

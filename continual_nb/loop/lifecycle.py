@@ -627,15 +627,20 @@ def gpg_signature(
         file, made = Path(place) / "decision", Path(place) / "decision.sig"
         file.write_bytes(text.encode())
         words = [program, "--armor", "--detach-sign", "--local-user", name, "--output", str(made)]
-        ended = run([*words, str(file)], project.root, check=False)
-        if ended.returncode:
-            said = (ended.stderr or "").strip().splitlines() or ["no message"]
-            raise ContinualError(
-                f"the decision could not be signed with {name}: {said[-1]}",
-                "name another key (`git config user.signingkey`), or sign without one: "
-                "`git config user.signingkey ''`",
-            )
-        return made.read_text()
+        remedy = (
+            "name another key (`git config user.signingkey`), or sign without one: "
+            "`git config user.signingkey ''`"
+        )
+        return _made_by(project, [*words, str(file)], made, name, remedy)
+
+
+def _made_by(project: Project, words: list[str], made: Path, name: str, remedy: str) -> str:
+    "Run a program that signs, and return the signature that it has written."
+    ended = run(words, project.root, check=False)
+    if ended.returncode:
+        said = (ended.stderr or "").strip().splitlines() or ["no message"]
+        raise ContinualError(f"the decision could not be signed with {name}: {said[-1]}", remedy)
+    return made.read_text()
 
 
 def ssh_signature(
@@ -657,15 +662,12 @@ def ssh_signature(
         agent = ("-U",) if literal else ()
         (Path(place) / "decision").write_text(text)
         words = ["ssh-keygen", "-Y", "sign", *agent, "-n", NAMESPACE, "-f", str(file.absolute())]
-        ended = run([*words, f"{place}/decision"], project.root, check=False)
-        if ended.returncode:
-            said = (ended.stderr or "").strip().splitlines() or ["no message"]
-            raise ContinualError(
-                f"the decision could not be signed with {name}: {said[-1]}",
-                "name another key with --key FILE, or `git config --unset gpg.format` to sign "
-                "without one",
-            )
-        return (Path(place) / "decision.sig").read_text()
+        remedy = (
+            "name another key with --key FILE, or `git config --unset gpg.format` to sign without "
+            "one"
+        )
+        made = Path(place) / "decision.sig"
+        return _made_by(project, [*words, f"{place}/decision"], made, name, remedy)
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #17edc207
 def _about_the_name(by: str, key: str, signature: str, proven: bool) -> str:

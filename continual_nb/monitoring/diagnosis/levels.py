@@ -217,7 +217,8 @@ class Ring(Result):
     low: float
     high: float
     constant: float  # loss per event of a constant answer in these windows
-    # whether it is known how much ordinary windows differ; a constant answer has the same windows
+    # whether it is known how much ordinary windows differ; beside a constant answer, scored on the
+    # same windows, it need not be
     calibrated: bool = True
 
 # %% ../../../nbs/10_monitoring/30_diagnosis/00_levels.ipynb #7b63eaca

@@ -331,6 +331,9 @@ def _is_number(text: str) -> bool:
     metavar="MODEL",
     help="The deployed model: FILE.skops, or module:function (frame -> labels or probabilities).",
 )
+@click.option(
+    "--clean-notebooks", is_flag=True, help="Let Git keep notebooks/ without outputs, by a filter."
+)
 @answering
 @click.pass_context
 def init(context, folder, source, time, label, exclude, keep, private, champion, **options):
@@ -351,6 +354,7 @@ def init(context, folder, source, time, label, exclude, keep, private, champion,
     from continual_nb.core.sources import check_source
 
     prices = {name: options.pop(name) for name in ANSWERS}
+    clean_notebooks = options.pop("clean_notebooks")
     try:
         check_folder(folder)
         if source is not None:
@@ -392,7 +396,7 @@ def init(context, folder, source, time, label, exclude, keep, private, champion,
                 ],
             )
         params, priced = _with_costs(params, folder, prices, ask=bool(source))
-        project = create(folder, params, file if source else None)
+        project = create(folder, params, file if source else None, clean_notebooks)
     except ContinualError as error:
         if context.obj["debug"]:
             raise

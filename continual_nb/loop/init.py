@@ -19,6 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from .cleaning import FILTERED, set_filter
 from .feedback import listen
 from .deployed import ASKED, asked, first_state, own_copy, read_delivery
 from .expect import first_suite
@@ -1064,6 +1065,7 @@ def create(
     folder: Path,
     params: Params,
     champion: Path | None = None,  # file of the deployed model
+    clean_notebooks: bool = False,  # whether Git keeps notebooks without outputs
 ) -> Project:
     "Write a complete project and open its first iteration; Git and DVC are initialised."
     check_folder(folder)
@@ -1073,10 +1075,12 @@ def create(
     )  # a source, a window or a model that does not fit stops here, with nothing written
     state = first_state(params, begin, delivery, champion)
     with _whole_or_nothing(folder):
-        return _written_out(folder, params, begin, delivery, state)
+        return _written_out(folder, params, begin, delivery, state, clean_notebooks)
 
 # %% ../../nbs/85_loop/13_init.ipynb #6fa22f50
-def _written_out(folder: Path, params: Params, begin: Iteration, delivery, state) -> Project:
+def _written_out(
+    folder: Path, params: Params, begin: Iteration, delivery, state, clean_notebooks: bool
+) -> Project:
     "Write the files of a new project and commit them."
     from continual_nb.decisions.signoff import Decision
     from continual_nb.policy.result import Steer
@@ -1096,8 +1100,10 @@ def _written_out(folder: Path, params: Params, begin: Iteration, delivery, state
         write_bytes(folder / DICTIONARY, dictionary_yaml(params.data, known))
     write_bytes(folder / "expectations.yaml", first_suite(params, delivery))
     _add_lines(folder / ".gitignore", _ignored(params))
-    _add_lines(folder / ".gitattributes", template("gitattributes").splitlines())
+    attributes = [*template("gitattributes").splitlines(), *([FILTERED] if clean_notebooks else [])]
+    _add_lines(folder / ".gitattributes", attributes)
     _git_and_dvc(project)
+    set_filter(project)
     initial_state(project, state)
     if params.data.answered_by:
         own_copy(params.data.answered_by, folder)

@@ -28,6 +28,7 @@ from continual_nb.loop.code import (
     stage_pins,
     zipped,
 )
+from .cleaning import clean, set_filter, unclean
 from .edits import check_edits, edits_of, problem_of
 from .feedback import listen
 from .pipeline import completed
@@ -115,12 +116,21 @@ def write_code(project: Project) -> None:
     pinned = stage_pins(project.params(), project.root)
     write_bytes(project.path("data/code.yaml"), code_yaml(files, known, sha256(archive), pinned))
     complete_pipeline(project)
+    _clean_notebooks(project)
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #7f9fcf55
 def _notebooks(project: Project, params: dict) -> tuple[str, ...]:
     "Name the notebooks of the stage report that are there; DVC refuses a file that is absent."
     named = (params.get("report") or {}).get("notebooks") or ()
     return tuple(str(name) for name in named if project.path(str(name)).is_file())
+
+
+def _clean_notebooks(project: Project) -> None:
+    "Bring the notebooks of the stage report into the form that Git keeps, and say so."
+    set_filter(project)
+    for path in clean(project, _notebooks(project, read_yaml(project.path("params.yaml")))):
+        told = f"note: {path} is cleaned of outputs, as Git keeps it"
+        print(told, file=sys.stderr, flush=True)
 
 
 def complete_pipeline(project: Project) -> None:
@@ -824,6 +834,12 @@ def _sealable(project: Project, iteration: Iteration) -> None:
         raise ContinualError(
             "the decision has not been carried out yet", "run `dvc repro`, then seal", code=2
         )
+    if found := unclean(project, _notebooks(project, read_yaml(project.path("params.yaml")))):
+        raise ContinualError(
+            f"{found[0]} holds outputs that Git does not keep, and the record names its bytes",
+            "`continual refresh` cleans it; then `dvc repro` and seal",
+            code=2,
+        )
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #bf9a5fd8
 def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
@@ -1012,6 +1028,7 @@ def repro(project: Project, target: str | None = None, show: bool = False) -> No
     tags = project.sealed_tags()
     if tags and not project.is_sealed():  # DVC would take a damaged state for a new one
         check_working_state(project, tags[-1])
+    _clean_notebooks(project)
     ended = project.dvc("repro", *([target] if target else []), check=False, show=show)
     if ended.returncode and failed.exists():
         said = read_json(failed)

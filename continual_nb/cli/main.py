@@ -61,7 +61,7 @@ GROUPS = {
         "labels": "Write the label queue; take answers back.",
         "why": "Say why a row is in a training set, or not.",
         "diff": "Compare two composed sets.",
-        "forget": "List what a row has reached; leave it out.",
+        "forget": "List what a row has reached; leave it out, or erase it.",
         "recipes": "Compare the recipes on past windows.",
     },
     "Try ideas": {
@@ -958,6 +958,13 @@ def diff(
 @click.option("--by", metavar="NAME", default="", help="Who asks for it.")
 @click.option("--reason", default="", help="Why.")
 @click.option("--dry-run", is_flag=True, help="Only list what the rows have reached.")
+@click.option("--purge", is_flag=True, help="Erase the rows from every file; show it first.")
+@click.option(
+    "--key",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="--purge: SSH key that proves your name. Default: the key that Git signs with here.",
+)
 @command()
 def forget(
     project,  # whose rows
@@ -965,15 +972,22 @@ def forget(
     by,  # who asks
     reason,  # why
     dry_run,  # list only
+    purge,  # erase them
+    key,  # file of an SSH key
 ):
     """List every set, model, queue and page that rows have reached, and leave the rows out from
     the next iteration on.
 
     What is sealed stays as it was signed; the list of forgotten rows is data/forgotten.jsonl.
+    With --purge the rows are erased from store, snapshot, labels, golden rows and cache. It is
+    shown first; the same command again, with --by and --reason, does it. A tombstone stays in
+    data/purged.jsonl. Git is never rewritten.
     """
     from continual_nb.loop.forget import forget_rows
     from continual_nb.loop.rows import trace
 
+    if purge:
+        return _purge(project, rows, by, reason, dry_run, key)
     new = () if dry_run else forget_rows(project, rows, by, reason)
     traces = [trace(project, row) for row in rows]
     said = [line for found in traces for line in found.lines()]
@@ -981,6 +995,22 @@ def forget(
         said.append(f"{len(new)} of {len(rows)} rows are new in data/forgotten.jsonl")
         said.append("next: `continual open`, after the seal; it leaves them out")
     return {"forgotten": new, "reached": [found.to_dict() for found in traces], "said": said}, 0
+
+# %% ../../nbs/90_cli/01_main.ipynb #eb84facc
+def _purge(project, rows, by, reason, dry_run, key):
+    "Show what an erasure would change, or carry it out once it was shown."
+    from continual_nb.interfaces.signing import git_name
+    from continual_nb.loop.purge import plan_purge, purge_rows, show_purge
+
+    if dry_run or not reason.strip():
+        found = show_purge(project, plan_purge(project, rows)[0])
+    else:
+        found = purge_rows(project, rows, by or git_name(project), reason, key)
+    again = f"continual forget {' '.join(rows)} --purge --by NAME --reason TEXT"
+    then = "next: dvc repro" if found.done else f"nothing is changed yet; to do it: {again}"
+    said = [*found.lines(), *([found.about] if found.about else []), then]
+    waits = not found.done and not dry_run and bool(reason.strip())
+    return {**found.to_dict(), "said": said}, 2 if waits else 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #5e1f0a77
 @cli.command("recipes")

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['UNITS', 'STAMPS', 'SINGLE_DIGITS', 'FAR', 'REWORDED', 'GROWTH', 'utc', 'time_format', 'spelled', 'doubles',
            'one_name', 'named', 'as_number', 'event_ids', 'known_columns', 'unused_columns', 'Arrival', 'Delivery',
-           'delivered', 'row_contents', 'answers', 'with_answers', 'no_class', 'same_words', 'respelled', 'snapshot',
-           'Finding', 'Ingested', 'typed', 'ingest', 'new_columns', 'summarise']
+           'delivered', 'row_contents', 'answers', 'with_answers', 'no_class', 'same_words', 'one_spelling',
+           'respelled', 'snapshot', 'Finding', 'Ingested', 'typed', 'ingest', 'new_columns', 'summarise']
 
 # %% ../../nbs/00_core/08_ingest.ipynb #eff35083
 import difflib
@@ -395,6 +395,7 @@ class Arrival:
     duplicates: int  # exact repeats of rows, dropped
     unread: int  # labels of new events that stand there and are no number (regression)
     gone: int = 0  # known events of delivered windows that are delivered no more
+    purged: int = 0  # rows that were erased and are delivered again; dropped at the door
 
     @property
     def counts(self) -> dict[str, int]:
@@ -418,6 +419,7 @@ class Delivery:
     contents: pd.Series | None = None  # (n,) hash of the id, time and features of every row
     codebook: dict[str, Any] | None = None  # translates private values; see `core.private`
     unused: dict[str, str] = field(default_factory=dict)  # see `unused_columns`
+    purged: int = 0  # erased rows that it still held, dropped at the door
 
 # %% ../../nbs/00_core/08_ingest.ipynb #e34e72f0
 FAR = pd.Timedelta(3650, "D")  # after the bulk of times, beside ten times its width
@@ -722,7 +724,9 @@ def _other_values(now: pd.DataFrame, before: pd.DataFrame, data: Data) -> np.nda
     return other
 
 # %% ../../nbs/00_core/08_ingest.ipynb #dd960880
-def _canonical(ids: pd.Series) -> pd.Series:
+def one_spelling(
+    ids: pd.Series,  # event ids as text
+) -> pd.Series:
     "Spell whole numbers in one way: 007, 7.0 and 7e0 are 7; other ids stay."
     whole = ids.str.fullmatch(r"\s*\+?\d{1,30}(\.0*)?\s*").fillna(False)
     powers = ids.str.fullmatch(r"\s*\+?\d(\.\d{1,30})?[eE]\+?\d{1,2}\s*").fillna(False)
@@ -744,7 +748,7 @@ def respelled(
     gone = stored[~stored["event_id"].isin(set(delivered["event_id"]))]
     if new.empty or gone.empty:
         return {}
-    keyed = [part.assign(key=_canonical(part["event_id"])) for part in (new, gone)]
+    keyed = [part.assign(key=one_spelling(part["event_id"])) for part in (new, gone)]
     once = [part.drop_duplicates(["key", "event_time"], keep=False) for part in keyed]
     columns = ["event_id", "key", "event_time"]
     same = once[0][columns].merge(once[1][columns], on=["key", "event_time"])
@@ -839,6 +843,7 @@ def snapshot(
         delivery.duplicates,
         int((new["unread"] <= as_of).sum()),
         gone,
+        delivery.purged,
     )
 
 # %% ../../nbs/00_core/08_ingest.ipynb #432f11fe
@@ -1118,6 +1123,12 @@ def _row_findings(
             "warning",
             "known rows are delivered no more; they stay in use, and `continual forget ID` leaves "
             "one out",
+        ),
+        (
+            "purged rows",
+            arrival.purged,
+            "note",
+            "rows that were purged are delivered again; they were dropped, and nothing holds them",
         ),
     ]
     return [

@@ -32,6 +32,7 @@ from .cleaning import clean, set_filter, unclean
 from .edits import check_edits, edits_of, problem_of
 from .feedback import listen
 from .pipeline import completed
+from .erasure import NOTE, finish_erasure
 from .forget import forgotten_ids
 from continual_nb.loop.project import (
     Iteration,
@@ -50,6 +51,7 @@ from ..core.doors import FOLDER, extension_files
 from ..core.files import ContinualError, publish, read_json, sha256, write_bytes
 from ..core.params import read_yaml
 from ..core.table import SEALED, STAGES
+from ..core.tombstones import PURGED
 from continual_nb.loop.verify import (
     check_made,
     check_open_iteration,
@@ -760,6 +762,7 @@ TRACKED = (
     "data/code.zip",
     "data/feedback.jsonl",
     "data/forgotten.jsonl",
+    PURGED,
     "data/state/*.dvc",
     "data/state/.gitignore",
 )  # what people keep beside these is theirs
@@ -966,7 +969,10 @@ def _git_processes(project: Project) -> list[int]:
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #40030069
 def recover(project: Project) -> str | None:
-    "Finish an `open` or `seal` that was killed; says what it finished."
+    "Finish an `open`, a `seal` or a purge that was killed; says what it finished."
+    if noted(project, NOTE):
+        finish_erasure(project)
+        return "finished a purge, which had been interrupted"
     if content := noted(project, "open"):
         open_iteration(project, Iteration(**content))
         return f"finished opening iteration {project.iteration().name}, which had been interrupted"

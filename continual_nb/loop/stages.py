@@ -200,6 +200,7 @@ def ingest(project: Project, out: Path) -> str:
                 "gone",
             )
         ),
+        head.get("purged", 0),
     )
     partition, files, findings = ingest(arrival, params.data, params.ingest, moment)
     findings += held_to(_suite(project), arrival.events, arrival.labels["label"], params.data)

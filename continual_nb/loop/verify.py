@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['IGNORED', 'Checked', 'Verified', 'Seal', 'read_seal', 'record_of', 'check_seals', 'folder_md5', 'lock_md5', 'lock_at',
            'check_states', 'check_working_state', 'check_records', 'check_pages', 'check_decisions', 'check_results',
-           'Named', 'signers', 'signers_file', 'vouched', 'check_names', 'check_ledger', 'check_store', 'check_code',
-           'check_cache', 'remote_tags', 'verify', 'check_open_iteration', 'check_made']
+           'Named', 'signers', 'signers_file', 'vouched', 'check_names', 'check_ledger', 'check_store',
+           'check_tombstones', 'check_code', 'check_cache', 'remote_tags', 'verify', 'check_open_iteration',
+           'check_made']
 
 # %% ../../nbs/85_loop/04_verify.ipynb #cbc821c6
 import hashlib
@@ -17,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.files import ContinualError, canonical_json, folder_hashes, read_json, sha256
+from ..core.ledger import to_text
 from ..core.params import Promote, approver, parse, read_yaml
 from ..core.table import EVIDENCE, TABLE
+from ..core.tombstones import PURGED, bridged, read_tombstones, signed_words
 from continual_nb.decisions.signoff import (
     NAMESPACE,
     PGP_ARMOUR,
@@ -27,7 +30,15 @@ from continual_nb.decisions.signoff import (
     read_decision,
     verified,
 )
-from .project import Project, kept_as, noted, read_lock, run, still_listed
+from continual_nb.loop.project import (
+    Project,
+    kept_as,
+    noted,
+    promote_at,
+    read_lock,
+    run,
+    still_listed,
+)
 
 
 @dataclass(frozen=True)
@@ -169,12 +180,12 @@ def lock_at(project: Project, tag: str) -> dict:
 
 
 def check_states(project: Project, seals: list[Seal]) -> Checked:
-    "The state that went out at a seal is the state that came in at the next."
-    before = None
+    "The state that went out at a seal is the state that came in at the next, or a purge led there."
+    before, stones = None, read_tombstones(project.root)
     for seal in seals:
         lock = lock_at(project, seal.tag)
         came_in = lock_md5(lock, "promote", "deps", "data/state/in")
-        if before is not None and came_in != before[1]:
+        if before is not None and came_in != bridged(before[1], stones):
             raise _broken(
                 f"the state that came in at {seal.tag} is not the one that went out at {before[0]}",
                 "the history between the two was rewritten; compare `git log "
@@ -198,7 +209,8 @@ def _same_lock(project: Project, lock: dict, tag: str) -> None:
 def check_working_state(project: Project, tag: str) -> Checked:  # tag of the newest seal
     "The state of this folder is the one that the newest seal names, byte for byte."
     lock, sealed = lock_at(project, tag), project.is_sealed()
-    places = {"data/state/in": lock_md5(lock, "promote", "outs", "data/state/out")}
+    went_out = lock_md5(lock, "promote", "outs", "data/state/out")
+    places = {"data/state/in": bridged(went_out, read_tombstones(project.root))}
     if sealed:
         places = {
             "data/state/in": lock_md5(lock, "promote", "deps", "data/state/in"),
@@ -496,6 +508,57 @@ def check_store(project: Project) -> Checked:
             count += 1
     return Checked("files of the store", count)
 
+# %% ../../nbs/85_loop/04_verify.ipynb #e660a46b
+def check_tombstones(
+    project: Project,  # whose rows were erased
+    seals: list[Seal],  # the first one first
+) -> tuple[Checked, tuple[str, ...]]:  # with a sentence for what could not be checked
+    "Tombstones follow each other, no seal has lost one, and each partition that differs has its own."
+    from continual_nb.core.state import read_state
+
+    stones = read_tombstones(project.root)
+    now = {p.name: p.hashes for p in read_state(project.path("data/state/in")).partitions}
+    for seal in seals:
+        kept = project.git("show", f"{seal.tag}:./{PURGED}", check=False)
+        if not to_text(stones).startswith(kept):
+            raise _broken(
+                f"{PURGED} does not go on from what {seal.tag} sealed: a tombstone was removed or "
+                "rewritten",
+                f"`git checkout {seal.tag} -- {PURGED}` brings back those of then",
+            )
+    for seal in seals:
+        for file, sealed in _sealed_partition(project, seal).items():
+            name = file.split("/")
+            held = now.get(name[2], {}).get(name[3], sealed)
+            if held not in (sealed, bridged(sealed, stones, file)):
+                raise _broken(
+                    f"{file} is not what {seal.tag} sealed, and no tombstone says why",
+                    "rows were removed or changed by hand; compare with another clone",
+                )
+    loose = [stone for stone in stones if not _proven(project, stone)]
+    said = (
+        f"who decided {len(loose)} of {len(stones)} purges: no key of the approvers list proves it"
+    )
+    return Checked("tombstones of purged rows", len(stones)), (said,) if loose else ()
+
+# %% ../../nbs/85_loop/04_verify.ipynb #3f5b5466
+def _sealed_partition(project: Project, seal: Seal) -> dict[str, str]:
+    "Files of the partition that an iteration made -> sha256, as its record keeps them."
+    kept = project.path(f"{seal.folder}/evidence/ingested.json")
+    partition = (read_json(kept) if kept.exists() else {}).get("partition") or {}
+    hashes = partition.get("hashes") or {}
+    return {f"data/store/{partition['name']}/{file}": digest for file, digest in hashes.items()}
+
+
+def _proven(project: Project, stone: dict) -> bool:
+    "Tell whether a key of the approvers list, as it was when the iteration was opened, signed it."
+    number = int(stone["iteration"].split("-")[0])
+    tags, head = project.sealed_tags(), f"{project.tags}{number - 1:03d}-"
+    before = [tag for tag in tags if tag.startswith(head)]
+    listed = promote_at(project, before[0] if before else "HEAD") or Promote()
+    words = {"by": stone["by"], "signature": stone["signature"], "signed_at": stone["signed_at"]}
+    return verified(Decision(**words, signed_text=signed_words(stone)), listed)
+
 # %% ../../nbs/85_loop/04_verify.ipynb #2620f497
 def check_code(project: Project, seals: list[Seal]) -> Checked:
     "The code that every seal keeps is the one that its code.yaml names."
@@ -617,6 +680,7 @@ def verify(
     if not seals:
         check_seals(project, seals)
         return Verified((), ("nothing is sealed yet",))
+    erased, loose = check_tombstones(project, seals)
     chain, states = check_seals(project, seals), check_states(project, seals)
     records, decisions = check_records(project, seals), check_decisions(project, seals)
     pages, (results, absent) = check_pages(project, seals), check_results(project, seals)
@@ -626,13 +690,13 @@ def verify(
     by_remote = _on_remote(project, seals, remote) if remote else 0
     anchored, anchor = max((by_hash, (known or "")[:12]), (by_remote, f"the newest on {remote}"))
     names, unproven = check_names(project, seals, anchored, signers_file(project, allowed))
-    unchecked = _anchored(seals, anchored, anchor) + unproven
-    if loose := [seal.tag for seal in seals if not seal.chained]:
-        unchecked += (f"{len(loose)} seals of an earlier version do not name the seal before them",)
+    unchecked = _anchored(seals, anchored, anchor) + unproven + loose
+    if bare := [seal.tag for seal in seals if not seal.chained]:
+        unchecked += (f"{len(bare)} seals of an earlier version do not name the seal before them",)
     if absent:
         unchecked += (f"{absent} results of stages: their lists are not in this clone's cache",)
     checked = (ledger, states, here, chain, records, decisions, pages, results, names)
-    checked += (store, code, cache)
+    checked += (store, code, cache) + ((erased,) if erased.count else ())
     return Verified(checked, unchecked, seals[-1].tag, seals[-1].hash)
 
 # %% ../../nbs/85_loop/04_verify.ipynb #e6d5156d

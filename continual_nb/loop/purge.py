@@ -28,7 +28,6 @@ from continual_nb.core.files import (
     canonical_json,
     read_json,
     read_parquet,
-    read_text,
     sha256,
     write_bytes,
     write_json,
@@ -38,7 +37,6 @@ from ..core.ledger import append, from_text, to_text
 from ..core.params import Data, read_yaml
 from ..core.results import Result
 from ..core.state import read_state, write_state
-from ..core.store import Partition
 from ..core.table import TABLE
 from continual_nb.core.tombstones import (
     PURGED,
@@ -221,7 +219,7 @@ class Purge(Result):
 
 # %% ../../nbs/85_loop/20_purge.ipynb #2ace02f2
 def _open_and_unsigned(project: Project) -> None:
-    "Rows are erased while an iteration is open and nothing is signed: its seal keeps the tombstone."
+    "Rows are erased while an iteration is open and not signed: its seal keeps the tombstone."
     name = project.iteration().name
     if project.is_sealed():
         raise ContinualError(
@@ -478,7 +476,7 @@ def purge_rows(
     reason: str,  # why
     key: str | None = None,  # file of an SSH key to sign with; None: as Git is set up here
 ) -> Purge:
-    "Erase rows as the dry run has shown; where it was not made, or is no longer true, only make it."
+    "Erase rows as the dry run has shown; if it was not made, or has changed, only make it."
     _named(project, by, reason)
     found, objects = plan_purge(project, rows)
     if (noted(project, SHOWN) or {}).get("plan") != found.plan:

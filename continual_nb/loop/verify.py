@@ -513,7 +513,7 @@ def check_tombstones(
     project: Project,  # whose rows were erased
     seals: list[Seal],  # the first one first
 ) -> tuple[Checked, tuple[str, ...]]:  # with a sentence for what could not be checked
-    "Tombstones follow each other, no seal has lost one, and each partition that differs has its own."
+    "Tombstones follow each other, no seal has lost one, and partitions that differ have theirs."
     from continual_nb.core.state import read_state
 
     stones = read_tombstones(project.root)

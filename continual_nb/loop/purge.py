@@ -408,7 +408,8 @@ def _beyond(found: _Found, changed: set[str]) -> list[str]:
     said = [f"{name}, which is sealed or yours" for name in kept]
     words = ["-l", "-w", "-F", *(word for name in sorted(found.ids) for word in ("-e", name))]
     listed = project.git("grep", *words, "HEAD", *project.sealed_tags(), check=False).splitlines()
-    said += [f"the Git history of {n}" for n in sorted({n.split(":", 1)[1] for n in listed})]
+    old = sorted({line.split(":", 1)[1] for line in listed})
+    said += [f"the Git history of {name}" for name in old]
     return said + _elsewhere(project)
 
 

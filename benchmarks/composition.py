@@ -4,6 +4,7 @@ quality    ten in a hundred labels of real sets are turned around; precision and
            (`pip install cleanlab`) on the same out-of-fold predictions
 estimates  2,000 draws by doubt and as many uniform ones: bias, spread and coverage of the weighted mean
 duplicates 100 planted near-duplicates in each of 100 tables: how many are found, and how many rows of the rest go with them
+apart      100 tables with a planted near-duplicate and a planted entity on both sides, and 100 coarse ones with none: found, and falsely left out
 scale      a million rows composed by the default recipes: seconds and memory
 recipes    the tournament on the flights that the project brings: what each recipe loses
 decide     two models of electricity and occupancy (`FOLDER=...` holds NAME/NAME.parquet): labels that decide between them for a margin,
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from continual_nb.composition.apart import alike_rows, kept_apart
 from continual_nb.composition.deciding import (
     deciding_probabilities,
     estimated_gain,
@@ -126,6 +128,35 @@ def duplicates() -> None:
         planted = {f"e{k}" for k in range(100)}
         found, extra, of = found + len(gone & planted), extra + len(gone - planted), of + 1900
     print(f"near-duplicates found: {found} of 10000; rows of the rest: {extra} of {of}")
+
+
+def _sides(seed: int, digits: int | None) -> tuple[pd.DataFrame, pd.DataFrame, Data]:
+    "Two parts of a table, each row of an entity of its own; rounded to so many digits."
+    rows, data = _table(2500, seed, columns=4)
+    names = list(data.numeric)
+    rows[names] = rows[names] if digits is None else rows[names].round(digits)
+    rows["entity_key"] = [f"u{k}" for k in range(len(rows))]
+    test = rows.iloc[2000:].reset_index(drop=True)
+    return rows.iloc[:2000].reset_index(drop=True), test, data.model_copy(update={"entity": "who"})
+
+
+def apart() -> None:
+    found = people = extra = 0
+    for seed in range(100):
+        train, test, data = _sides(seed, None)
+        names = list(data.numeric)
+        train.loc[5, names] = test.loc[9, names].to_numpy(float) * (1 + 1e-7)
+        train.loc[8, "entity_key"] = test.loc[3, "entity_key"]
+        twins, shared = kept_apart(train, test, data, 0.1).left.values()
+        found, people = found + ("e5" in twins), people + ("e8" in shared)
+        extra += len(twins | shared) - ("e5" in twins) - ("e8" in shared)
+    print(f"planted: {found} of 100 near-duplicates, {people} of 100 entities, {extra} other rows")
+    for digits in (0, 1, 2):
+        gone = [alike_rows(*_sides(seed, digits)) for seed in range(100)]
+        share, natural = np.mean([(one.hit.mean(), one.natural) for one in gone], axis=0)
+        print(
+            f"{digits} decimals: {share:.3%} of rows falsely left out, {natural:.1%} repeat by nature"
+        )
 
 
 def scale() -> None:
@@ -236,7 +267,7 @@ def _say_decided(name: str, margin: float, told: list[tuple]) -> None:
 
 
 if __name__ == "__main__":
-    words = ("quality", "estimates", "duplicates", "scale", "recipes", "decide")
+    words = ("quality", "estimates", "duplicates", "apart", "scale", "recipes", "decide")
     for word in sys.argv[1:] or words:
         print(f"-- {word}")
         globals()[word]()

@@ -183,7 +183,7 @@ def killed(loop: Loop, what: str, at: str) -> str:
     decided = loop.path(".dvc/tmp/continual/purge.json").exists()
     if not decided and loop.everything() != before:
         return "it changed something before it was decided"
-    if decided and "`purge` waits" not in loop.continual("stage", "ingest", code=5).err:
+    if decided and "a purge was interrupted" not in loop.continual("stage", "ingest", code=5).err:
         return "a stage ran in between"
     said = loop.continual(*PURGE, *BY, code=None)
     if decided != ("finished a purge" in said.err):

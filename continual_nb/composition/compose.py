@@ -20,6 +20,7 @@ from continual_nb.composition.recipes import (
     recipe_hash,
     take_steps,
 )
+from .apart import came_before_label, column_checks, kept_apart
 from .samplers import Context, all_rows, row_cap
 from .result import Check, Composed, Composition, SetCard
 from .weak import weak_facts, with_weak_labels
@@ -235,6 +236,13 @@ def _naming_rules(taken: Taken, facts: pd.DataFrame) -> Taken:
     reason[weak] += "; label by " + rule.to_numpy(object)[weak]
     return replace(taken, rows=taken.rows.assign(reason=pd.array(reason, dtype="str")))
 
+# %% ../../nbs/30_composition/02_compose.ipynb #ebebbdef
+def _column_checks(rows, evaluation, before: np.ndarray | None, data: Data) -> tuple[Check, ...]:
+    "Check the columns on the rows that are not kept for evaluation."
+    outside = ~rows["event_id"].isin(set(evaluation["event_id"])).to_numpy()
+    came = np.zeros(len(rows), bool) if before is None else before
+    return column_checks(rows[outside].reset_index(drop=True), came[outside], data)
+
 # %% ../../nbs/30_composition/02_compose.ipynb #7aafc762
 def compose(
     data: Data,
@@ -254,6 +262,7 @@ def compose(
     doubted: str | None = None,  # window whose loss more labels would tell
     labels: int = 0,  # how many of its events people are asked to label for that
     learned: pd.Timestamp | None = None,  # see `newest_cohort`
+    before: np.ndarray | None = None,  # (n,) bool: rows that came in before their label was known
 ) -> Composed:
     """Compose the evaluation set and, if the iteration is to improve, one training set per recipe,
     or the rows for a correction."""
@@ -316,6 +325,8 @@ def compose(
     able, facts, cards["rules"] = _with_rules(
         rules, able, kept[open_.to_numpy()], data, params.weak_accuracy, as_of
     )
+    apart = kept_apart(able, evaluation, data, params.entity_share)
+    able = apart.rows
     windows = known.windows if known is not None else ()
     context = Context(data, begins, now_of(kept, evaluation, able), windows, params.seed)
     taken, failed = take_recipes(recipes, able, context, params.min_rows)
@@ -339,14 +350,15 @@ def compose(
             evaluation,
             queue,
         )
-    checks = leak_checks(sets, evaluation, data, as_of)
+    checks = (*leak_checks(sets, evaluation, data, as_of), *apart.checks)
+    checks += _column_checks(rows, evaluation, before, data)
     said = ", ".join(f"{name} ({len(part):,} rows)" for name, part in sets.items())
     learns = (
         "the challengers learn from"
         if learned_until is None
         else "the model's answers are corrected on events that are new to it,"
     )
-    reasons = row_reasons(rows, taken, evaluation, mature_before, set(odd["event_id"]))
+    reasons = row_reasons(rows, taken, evaluation, mature_before, set(odd["event_id"]), apart.left)
     composition = Composition(
         answer="composed",
         reason=f"{where}; {learns} {said}, all of it earlier.",
@@ -425,6 +437,7 @@ def compose_for(
         moment.window.name if moment.window else None,
         proposal.labels,
         _learned(state),
+        came_before_label(rows, store) if training and len(rows) else None,
     )
     earlier = evaluated_before(rows, state.matrix, made.evaluation) if training else made.recall
     made = replace(made, recall=earlier)
@@ -553,6 +566,7 @@ def row_reasons(
     evaluation: pd.DataFrame,  # rows kept for evaluation
     mature_before: pd.Timestamp,  # labels of events from here on are too young
     odd: set[str] = frozenset(),  # events unlike the reference
+    apart: dict[str, set[str]] = {},  # reason -> events that would stand on both sides
 ) -> (
     pd.DataFrame
 ):  # event_id, event_time; for each recipe a reason and `RECIPE weight` (0: refused)
@@ -563,7 +577,7 @@ def row_reasons(
         "no label": rows["label"].isna(),
         "after the evaluation began": rows["event_time"] >= evaluation["event_time"].min(),
         "unlike the reference": rows["event_id"].isin(odd),
-    }
+    } | {reason: rows["event_id"].isin(ids) for reason, ids in apart.items()}
     masks = [mask.to_numpy() for mask in conditions.values()]
     common = np.select(masks, list(conditions), "the model has learned from it").astype(object)
     index, told = (

@@ -265,23 +265,25 @@ def quota(
     return taken.assign(reason=f"one of {rows:,} of its {by}")
 
 # %% ../../nbs/30_composition/00_samplers.ipynb #aa6feaa0
-def _coarse(values: np.ndarray, digits: int) -> np.ndarray:
-    "Round to significant digits."
+def _coarse(values: np.ndarray, digits: int, shifted: bool = False) -> np.ndarray:
+    "Round to significant digits; or cut them, which shifts the grid by half a step."
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.floor(np.log10(np.abs(values)))
     scale = 10.0 ** (digits - 1 - np.where(np.isfinite(size), size, 0))
-    return np.round(values * scale) / scale + 0.0  # no negative zero
+    grid = np.floor if shifted else np.round
+    return grid(values * scale) / scale + 0.0  # no negative zero
 
 # %% ../../nbs/30_composition/00_samplers.ipynb #ab826b6b
 def likeness_key(
     rows: pd.DataFrame,  # with features
     data: Data,  # names and kinds of the columns
     digits: int,  # significant digits that must agree
+    shifted: bool = False,  # on a grid that is shifted by half a step
 ) -> np.ndarray:  # (n,) uint64: equal for near-duplicates
     "Return a key that near-duplicates share."
     table = features(rows, data)
     for name in data.numeric:
-        table[name] = _coarse(table[name].to_numpy(), digits)
+        table[name] = _coarse(table[name].to_numpy(), digits, shifted)
     for name in data.text:
         words = table[name].astype("str").str.lower().str.replace(r"\W+", " ", regex=True)
         table[name] = words.str.strip()

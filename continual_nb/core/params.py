@@ -904,6 +904,13 @@ class Compose(Block):
         description="rows unlike the reference: keep (train on them), leave_out, or ask (leave "
         "out, and put those without a label on the label queue)",
     )
+    entity_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of the training rows that may be left out so that no entity (data.entity) is "
+        "in training and evaluation; where more would go, entities recur, stay and are counted",
+    )
     seed: int = Field(7, ge=0, description="seed of every step that draws")
     recipes: dict[str, tuple[Step, ...]] = Field(
         {"refit_all": ("all", "cap"), "refit_recent": ("last_windows", "cap")},

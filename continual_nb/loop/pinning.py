@@ -124,10 +124,10 @@ def run_guarded(stage: str, debug: bool = False) -> int:
     project = None
     try:
         project = Project.here()
-        for name in ("open", "purge"):
+        for name, what in {"open": "an `open`", "purge": "a purge"}.items():
             if noted(project, name):
                 remedy = "`continual status` finishes it"
-                raise ContinualError(f"an interrupted `{name}` waits", remedy, code=5)
+                raise ContinualError(f"{what} was interrupted", remedy, code=5)
         check_code(project, stage)
         run_stage(project, stage, lambda: check_edits(project))
         return 0

@@ -135,7 +135,7 @@ def test_a_column_that_is_revised_once_the_outcome_is_there_is_named():
     rows["c"] = np.where(before, rows["c"], hit + 0.3 * rows["c"])
     assert list(revised_columns(rows, before, DATA)) == ["c"]
     said = [c for c in composed(rows, before=before).composition.checks if c.name == "column c"]
-    assert [c.verdict for c in said] == ["look"] and "vanishes by as-of" in said[0].sentence
+    assert [c.verdict for c in said] == ["look"] and "when the row came in" in said[0].sentence
     rows["b"] = hit * 2.0
     named = {c.name for c in column_checks(rows, before, DATA)}
     assert named == {"column b", "column c"}

@@ -272,8 +272,8 @@ def column_checks(
         told.setdefault(
             (name,),
             (
-                f"{name} takes {after:.0%} of the uncertainty about labels that were known when the "
-                f"came in, and {max(then, 0):.0%} of the others: its effect vanishes by as-of."
+                f"{name} takes {after:.0%} of the uncertainty about labels that were known when "
+                f"the row came in, and {max(then, 0):.0%} of the others: its effect vanishes by as-of."
             ),
         )
     found = [

@@ -70,7 +70,8 @@ class Memory:
 
     def store(self, partitions) -> Store:
         "Return the history of these partitions."
-        pick = lambda frame, columns: frame if columns is None else frame[columns]
+        whole = lambda frame, columns: columns is None or list(frame.columns) == columns
+        pick = lambda frame, columns: frame if whole(frame, columns) else frame[columns]
         return Store(
             tuple(partitions),
             lambda partition, file, columns: pick(self.frames[partition.name][file], columns),

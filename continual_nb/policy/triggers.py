@@ -511,7 +511,8 @@ def _attempts(state: State, seen: list) -> tuple[np.ndarray, np.ndarray, float, 
             and s.metrics.loss is not None
             and s.metrics.baseline_loss
         ]
-        first = [s.metrics for s in later if s.window == min(x.window for x in later)][-1:] or [
+        begins = min((s.window for s in later), default=None)
+        first = [s.metrics for s in later if s.window == begins][-1:] or [
             m for _, _, m, _ in seen[:1] if model == state.card.champion
         ]
         pairs.append(

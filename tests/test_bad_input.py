@@ -390,7 +390,7 @@ def test_a_rule_that_would_ignore_the_record_is_named_and_nothing_is_written(
     before = elsewhere.everything()
     words = ("init", folder, "--data", "events.csv", *INIT)
     said = elsewhere.continual(*words, code=1).err
-    assert "Git would ignore" in said and told in said and "narrow that rule" in said
+    assert "Git would ignore" in said and told in said and "take that line out" in said
     assert elsewhere.everything() == before
     elsewhere.path(".gitignore").write_text(f"/{rule}\n" if folder == "shop" else "")
     if rule == "data/":

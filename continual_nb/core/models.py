@@ -13,6 +13,7 @@ import inspect
 import io
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -703,14 +704,20 @@ def _nodes(schema: Any) -> Iterator[dict]:
 # %% ../../nbs/00_core/13_models.ipynb #fb35f4e1
 def _with_present_names(content: bytes) -> tuple[bytes, dict]:
     """Read the schema; compiled losses of scikit-learn 1.7 and 1.8 get the name that they have
-    today."""
+    today, and imputers of 1.7 the type of what they fill in, which was that of the rows then."""
     with _archive(content) as archive:
         schema = json.loads(archive.read("schema.json"))
         moved = [node for node in _nodes(schema) if node.get("__module__") == "_loss"]
-        if not moved:
+        kept = [node.get("content") or {} for node in _nodes(schema) if _name(node) == _IMPUTER]
+        types = {"_fit_dtype", "_fill_dtype"}
+        untyped = [part for part in kept if types & {*part.get("content", ())} == {"_fit_dtype"}]
+        if not moved and not untyped:
             return content, schema
         for node in moved:
             node["__module__"] = "sklearn._loss._loss"
+        for part in untyped:
+            part["content"]["_fill_dtype"] = part["content"]["_fit_dtype"]
+            part["key_types"]["content"] += part["key_types"]["content"][:1]
         fresh = io.BytesIO()
         with zipfile.ZipFile(fresh, "w") as target:
             for name in set(archive.namelist()) - {"schema.json"}:
@@ -721,6 +728,7 @@ def _with_present_names(content: bytes) -> tuple[bytes, dict]:
 # %% ../../nbs/00_core/13_models.ipynb #971033b1
 _CHECK = "sklearn.utils.validation.check_array"
 _LITERALS = {"JsonNode", "ListNode", "TupleNode", "DictNode", "TypeNode"}
+_IMPUTER = "sklearn.impute._base.SimpleImputer"
 
 
 def _name(node: dict) -> str:
@@ -816,7 +824,29 @@ def _checked_load(
     foreign = sorted(calls | (set(strange) - passed))
     if not foreign and any(name.startswith(f"{FOLDER}.") for name in strange):
         open_extensions(place().root)
-    return foreign, None if foreign else skops.loads(present, trusted=strange)
+    return foreign, None if foreign else _loaded_quietly(skops, present, strange)
+
+
+def _loaded_quietly(skops, content: bytes, trusted: list[str]) -> Any:
+    """Read a model; scikit-learn warns of another version once per part of it, and this once per
+    model."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = skops.loads(content, trusted=trusted)
+    other = {}
+    for entry in caught:
+        told = entry.message
+        if type(told).__name__ == "InconsistentVersionWarning":
+            other[told.original_sklearn_version] = told.current_sklearn_version
+        else:
+            warnings.warn_explicit(told, entry.category, entry.filename, entry.lineno)
+    for then, now in other.items():
+        warnings.warn(
+            f"a model made with scikit-learn {then} is read with {now}; `continual open` compares "
+            "what it answers with what it answered then",
+            stacklevel=2,
+        )
+    return found
 
 # %% ../../nbs/00_core/13_models.ipynb #93d341c7
 SMALL = 1_000_000  # bytes up to which a model that was read once stays in memory

@@ -6,6 +6,7 @@
 __all__ = ['ASKED_ROWS', 'ROUNDING', 'recorded_answers', 'ModelCheck', 'check_model', 'made_with', 'check_champion', 'unusable']
 
 # %% ../../nbs/85_loop/10_champion.ipynb #8603e753
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +103,9 @@ def check_model(
     made = made_with(project, state, hash_)
     kept = state.answers.get(hash_)
     try:
-        model = state.model(hash_, params.train)
+        with warnings.catch_warnings():  # of other versions: what follows tells them
+            warnings.simplefilter("ignore")
+            model = state.model(hash_, params.train)
         if isinstance(model.pipeline, Logged):
             return None
         rows = _stored(store, params.data, kept["rows"] if kept else None)
@@ -137,12 +140,14 @@ def _stored(store: Store, data: Data, named: list[list[str]] | None) -> pd.DataF
 def made_with(
     project: Project,  # with its records
     state: State,  # with the model's card
-    hash_: str,  # of a present or former champion
-) -> dict[str, str]:  # name -> version; empty where no record says so
+    hash_: str,  # of any model of the state
+) -> dict[str, str]:  # name -> version; empty where no record says so, as of a yardstick
     "Return the versions under which a model was made: those that its iteration was sealed with."
     card = next((c for c in state.card.champions if c.hash == hash_), None)
+    if card is None:  # a yardstick, or a challenger in shadow
+        return {}
     records = project.path("reports").glob(f"{card.iteration:03d}-*/evidence/code.yaml")
-    found = next(iter(sorted(records)), None) if card is not None else None
+    found = next(iter(sorted(records)), None)
     named = (read_yaml(found) or {}).get("libraries") if found is not None else None
     return {str(name): str(version) for name, version in (named or {}).items()}
 

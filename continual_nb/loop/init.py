@@ -941,8 +941,8 @@ def _check_git(folder: Path) -> None:
         if found := _ignoring_rule(folder):
             raise ContinualError(
                 f"Git would ignore {found[1]}, which belongs to the project: {found[0]}",
-                "narrow that rule (`/data/` instead of `data/`, say), or name a folder outside "
-                "this repository",
+                "take that line out (the project brings a .gitignore of its own), or name a folder "
+                "that it does not reach, as one outside this repository",
             )
         check_commits(Project(near.resolve()))
 

@@ -251,7 +251,8 @@ class Project:
                 raise ContinualError(
                     f"{name} is not in this clone: Git holds only its pointer",
                     "`dvc pull` brings it from the remote (`dvc remote list`), `dvc checkout` "
-                    "from this machine's cache",
+                    "from this folder's cache; a worktree takes that of the project's folder after "
+                    "`dvc cache dir --local FOLDER/.dvc/cache`",
                     code=5,
                 )
 

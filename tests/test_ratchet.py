@@ -384,7 +384,9 @@ def test_a_sealed_tag_is_reproduced_to_the_byte_by_code_that_has_moved_on(twice,
     loop = copy(twice)
     tag = "iter/002-2024-02"
     past = loop.path("../past")
-    row = next(line for line in loop.path("README.md").read_text().splitlines() if "old iteration" in line)
+    row = next(
+        line for line in loop.path("README.md").read_text().splitlines() if "old iteration" in line
+    )
     told = " && ".join(re.findall("`(.*?)`", row)).replace("iter/003-2024-03", tag)
     loop.run("bash", "-c", told, PYTHONPATH=moved)
     loop.source.unlink()

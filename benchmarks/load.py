@@ -102,11 +102,11 @@ CAPPED = {"min_rows": 40, "always": 2000}  # the yardstick stops to grow early
 
 def measure_compare(columns: int, n: int) -> dict:
     "Compare two tables."
-    from continual_nb.monitoring.compare import compare
+    from continual_nb import Monitor
 
     frame = rows_of(2, n, columns).drop(columns=["id", "t", "y"])
     before, began = peak(), cpu()
-    found = compare(frame.iloc[:n], frame.iloc[n:].reset_index(drop=True))
+    found = Monitor().fit(frame.iloc[:n]).score(frame.iloc[n:].reset_index(drop=True))
     return {"cpu": cpu() - began, "peak": peak() - before, "columns": len(found.columns)}
 
 

@@ -79,7 +79,8 @@ def _keys(rows: pd.DataFrame, data: Data) -> _Keys:
     grids = tuple(likeness_key(rows, plain, DIGITS, shifted) for shifted in (False, True))
     if not data.text:
         return _Keys(grids, None)
-    texts = rows[list(data.text)].astype("str").fillna("").agg("\n".join, axis=1)
+    columns = (rows[name].astype("str").fillna("") for name in data.text)
+    texts = ["\n".join(parts) for parts in zip(*columns)]
     return _Keys(grids, [shingles(text) for text in texts])
 
 
@@ -261,10 +262,9 @@ def column_checks(
     data: Data,  # names and kinds of the columns
 ) -> tuple[Check, ...]:  # one for each column that knows the answer; one that passes if none does
     "Name the columns that know the answer, or knew it only afterwards."
-    frame = rows.rename(
-        columns={"event_time": data.time, "label": data.label}
-        | {name: source_name(name) for name in data.features}
-    )
+    held = {"event_time": data.time, "label": data.label}
+    held |= {name: source_name(name) for name in data.features}
+    frame = rows[list(held)].rename(columns=held)  # without our own columns, which may share names
     names = tuple(source_name(name) for name in (*data.numeric, *data.categorical))
     told = {leak.columns: leak.sentence for leak in find_leaks(frame, data, names).found}
     known = rows["label"].notna().to_numpy()

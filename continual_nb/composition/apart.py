@@ -109,6 +109,19 @@ def _natural(keys: _Keys, n: int) -> np.ndarray:
     return hit
 
 # %% ../../nbs/30_composition/01_apart.ipynb #8fe2e75a
+def _by_chance(rows: pd.DataFrame, data: Data) -> float:
+    "How many training rows a row would agree with if its columns were independent of each other."
+    pairs = len(rows) * (len(rows) - 1)
+    chance = 0.0 if data.text or not pairs else 1.0
+    for kind in ("numeric", "categorical") if chance else ():
+        for name in getattr(data, kind):
+            alone = data.model_copy(update={"numeric": (), "categorical": (), kind: (name,)})
+            times = pd.Series(likeness_key(rows, alone, DIGITS, False)).value_counts()
+            agree = int((times.astype("float64") * (times - 1)).sum())
+            chance *= max(agree, 2) / pairs  # at least one pair: none seen is not none
+    return len(rows) * chance
+
+
 @dataclass(frozen=True)
 class Alike:
     "Training rows that say the same as an evaluation row."
@@ -130,11 +143,12 @@ def alike_rows(
     repeated = _natural(train, len(rows))
     natural, asked = float(repeated.mean()), _repeats(test, train)
     hit = _repeats(train, test)
-    if natural > NATURAL:
-        luck = binom.sf(asked.sum() - 1, len(evaluation), min(natural, 1.0))
-        beyond = luck < LUCK and asked.mean() > 2 * natural
-        alone = ~repeated if len(repeated) == len(rows) else np.ones(len(rows), bool)
-        hit = hit & alone & beyond
+    expected = min(max(natural, _by_chance(rows, data)), 1.0)
+    luck = binom.sf(asked.sum() - 1, len(evaluation), expected)
+    if not (luck < LUCK and asked.mean() > 2 * expected):
+        hit = np.zeros(len(rows), bool)
+    elif natural > NATURAL and len(repeated) == len(rows):
+        hit = hit & ~repeated
     return Alike(hit, natural, float(asked.mean()))
 
 # %% ../../nbs/30_composition/01_apart.ipynb #f15f53da

@@ -66,7 +66,7 @@ def test_a_command_shows_its_notebook_behind_a_token(copy, born, word, name):
         with urlopen(f"{base}api/contents/notebooks/{name}.ipynb?{token}", timeout=30) as answer:
             kept = json.loads(answer.read())["content"]
         assert [c["source"] for c in kept["cells"]] == [
-            c["source"] for c in json.loads(template(f"notebooks/{name}.ipynb"))["cells"]
+            "".join(c["source"]) for c in json.loads(template(f"notebooks/{name}.ipynb"))["cells"]
         ]
         with pytest.raises(HTTPError, match="403"):
             urlopen(f"{base}api/contents/notebooks/{name}.ipynb", timeout=30)

@@ -980,7 +980,7 @@ def forget(
 
     What is sealed stays as it was signed; the list of forgotten rows is data/forgotten.jsonl.
     With --purge the rows are erased from store, snapshot, labels, golden rows and cache. It is
-    shown first; the same command again, with --by and --reason, does it. A tombstone stays in
+    shown first; the same command again, with a name and a reason, does it. A tombstone stays in
     data/purged.jsonl. Git is never rewritten.
     """
     from continual_nb.loop.forget import forget_rows

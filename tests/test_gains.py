@@ -88,6 +88,7 @@ def test_what_was_chosen_instead_of_a_recipe_is_judged_over_the_whole_record():
     found = choices_so_far([{"kind": "evaluation", "always": first}, lines[0], change, *lines[1:]])
     assert found.rows == 1200 and found.holds and "what was in production" in found.sentence
     assert choices_so_far(lines, "b") is None
+    assert choices_so_far(lines, unchosen={"m"}) is None, "the first model was no choice"
     turned = choices_so_far([*lines, *entries(parts(*[0.05] * 20, *[-0.01] * 12))])
     assert turned.proven and not turned.holds, "the newest windows no longer say so"
 
@@ -280,3 +281,26 @@ def test_a_page_gives_the_evidence_that_decided():
     )
     once = found.model_copy(update={"recipe": "refit_all"})
     assert "on 400 events" in once.in_words
+
+
+@pytest.mark.parametrize("seed", [11, 21, 22, 23])
+def test_after_a_break_the_newest_rows_win_though_all_of_history_beat_the_first_model(seed):
+    draw, n = np.random.default_rng(seed), 8 * 700
+    times = pd.date_range("2024-01-01", periods=n, freq=pd.Timedelta(weeks=8) / n)
+    frame = pd.DataFrame({"when": times, "price": draw.normal(size=n)})
+    effect = np.where(np.arange(n) < 4 * 700, 1.5, -1.5)
+    frame["returned"] = (draw.random(n) < 1 / (1 + np.exp(-effect * frame["price"]))).astype(int)
+    data = dict(source="x", time="when", label="returned", label_delay="12h", numeric=["price"])
+    params = Params.model_validate(
+        {
+            "project": "orders",
+            "data": data,
+            "windows": {"every": "week"},
+            "decide": {"costs": {"loss": 1.0, "update": 20, "review": 5}},
+            "train": {"iterations": 30},
+            "compose": {"recipes": {"all": ["all"], "recent": [{"last_windows": {"windows": 1}}]}},
+        }
+    )
+    turns = fold(params, delivered(frame, params.data))
+    assert turns[4].outcome.answer == "promoted" and turns[4].evaluation.recipe == "recent"
+    assert max(turn.monitoring.performance.loss for turn in turns[5:]) < 0.69

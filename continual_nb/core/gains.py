@@ -8,7 +8,7 @@ __all__ = ['EARLIER', 'IN_PLACE', 'RECENT', 'SCALES', 'WindowGain', 'window_gain
 
 # %% ../../nbs/00_core/21_gains.ipynb #58295823
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 import numpy as np
@@ -261,12 +261,14 @@ def choices_so_far(
     ledger: Iterable[dict[str, Any]],  # entries, in order
     recipe: str | None = None,  # hash; None: that of the newest window
     now: WindowGain | None = None,  # a window that the ledger does not hold yet
+    unchosen: Set[str] = frozenset(),  # hashes of models that no comparison chose, as the first
 ) -> Gains | None:
     """Add up what the recipe gained on whatever was in production, in every window of the record:
     it is about the choices that were made, so that no change of champion begins it anew."""
     made = [e[ALWAYS] for e in ledger if e["kind"] == "evaluation" and e.get(ALWAYS)]
     parts = [WindowGain.model_validate(part) for part in made]
-    parts = [part for part in [*parts, *([now] if now else [])] if part.against != CONSTANT]
+    parts = [*parts, *([now] if now else [])]
+    parts = [part for part in parts if part.against not in {CONSTANT, *unchosen}]
     parts = [part.model_copy(update={"against": IN_PLACE}) for part in parts]
     return _of_recipe(parts, recipe, None)
 

@@ -576,7 +576,9 @@ def run_evaluation(
     gains = gains_so_far(state.ledger, recipe, measured)
     later = measure(earlier, EARLIER) if earlier else None
     fresher = fresher_so_far(state.ledger, recipe, later)
-    over_time = (gains, fresher, choices_so_far(state.ledger, recipe, measured))
+    cards = state.card.champions
+    first = frozenset(card.hash for card in cards if card.iteration == cards[0].iteration)
+    over_time = (gains, fresher, choices_so_far(state.ledger, recipe, measured, first))
     found = _over_time(params, state, training, composed, *over_time) if fresh else None
     card, tested = found or (None, None)
     now = training

@@ -96,6 +96,13 @@ DOORS = {
             "read(data) -> frame with the columns that params.yaml names, one row an event",
         ),
         Door(
+            "feature",
+            "data.features",
+            {"add": 2},
+            "add",
+            "add(events, as_of) -> columns; an event's values rest on what was known at its time",
+        ),
+        Door(
             "query",
             "labelling.queries",
             {"query": 3},

@@ -128,6 +128,8 @@ class Extensions(Block):
 class Data(Block):
     "What an event is, and where events come from."
 
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
     source: str = Field(
         description="built-in data set, a file or glob: *.parquet, *.csv, or a function of your own "
         "as extensions.FILE:attribute"
@@ -175,6 +177,12 @@ class Data(Block):
     numeric: tuple[str, ...] = Field((), description="feature columns read as numbers")
     categorical: tuple[str, ...] = Field((), description="feature columns read as categories")
     text: tuple[str, ...] = Field((), description="feature columns read as free text")
+    feature_functions: NoneOrNames = Field(
+        (),
+        alias="features",
+        description="functions of your own that add such columns to the source's, as "
+        "extensions.FILE:attribute",
+    )
     slices: tuple[str, ...] = Field(
         (), description="categorical columns whose groups are reported one by one"
     )
@@ -1407,6 +1415,7 @@ def _known_keys(place: tuple) -> list[str]:
         ("labelling", "queries"),
         ("compose", "weak_labels"),
         ("monitor", "detectors"),
+        ("data", "features"),
     ):
         return list(NamedCode.model_fields)
     if place[:2] == ("notify", "hooks"):
@@ -1419,7 +1428,7 @@ def _known_keys(place: tuple) -> list[str]:
         if not (isinstance(kind, type) and issubclass(kind, Block)):
             break
         model = kind
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 # %% ../../nbs/00_core/04_params.ipynb #1b062bbd
 def duration(text: str) -> timedelta:
@@ -1470,7 +1479,7 @@ def _lines(block: Block, indent: str) -> list[str]:
             for first, *rest in (_lines(part, indent + "    ") for part in value):
                 lines += [f"{indent}  - {first.lstrip()}", *rest]
         else:
-            lines += [_line(name, value, field.description, indent)]
+            lines += [_line(field.alias or name, value, field.description, indent)]
     return lines
 
 

@@ -246,6 +246,7 @@ RUN_BY = {
     "query": (LABELS,),
     "rule": ("compose",),
     "source": ("snapshot",),
+    "feature": ("snapshot",),
     "detector": ("monitor",),
 }  # door -> stages that run what stands behind it, or the command that does
 
@@ -265,6 +266,7 @@ def named_code(params: Params) -> dict[str, list[NamedCode]]:  # door -> names, 
         "query": list(params.labelling.queries),
         "rule": list(params.compose.weak_labels),
         "source": [NamedCode(name=params.data.source)] if names_code(params.data.source) else [],
+        "feature": list(params.data.feature_functions),
         "detector": list(params.monitor.detectors),
     }
 

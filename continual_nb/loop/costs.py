@@ -29,12 +29,14 @@ def stream_of(
     root: Path,  # its folder
 ) -> Stream:
     "Measure a project's source: how often what is looked for occurs, and how much of it there is."
+    from continual_nb.core.features import with_features
     from continual_nb.core.ingest import delivered
     from continual_nb.core.sources import load
     from continual_nb.core.windows import Cadence
 
     plain = params.data.model_copy(update={"prediction": None, "score": None, "answered_by": None})
-    frame = delivered(load(params.data.source, root, data=params.data), plain).frame
+    raw = with_features(load(params.data.source, root, data=params.data), params.data, root, False)
+    frame = delivered(raw, plain).frame
     times = frame["event_time"].dropna()
     cadence = Cadence(params.windows.every, params.data.timezone).extended(times)
     usual = cadence.names(times).value_counts().median()

@@ -186,12 +186,13 @@ def check_file(project: Project, file: Path):
     from continual_nb.core.ingest import answers, known_columns
     from continual_nb.core.private import shown_rows
     from continual_nb.core.sources import load
+    from continual_nb.loop.deployed import served_rows
 
     data = project.params().data
-    raw = load(str(file.absolute()), project.root)
+    raw, _ = shown_rows(load(str(file.absolute()), project.root), data, project.root)
+    raw = served_rows(raw, data, project.root)
     without = data.label not in raw
     known_columns(raw.assign(**{data.label: None}) if without else raw, data)
-    raw, _ = shown_rows(raw, data, project.root)
     labels = pd.Series([], dtype="str") if without else answers(raw[data.label], data).dropna()
     return check(
         suite_of(project),

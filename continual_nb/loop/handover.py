@@ -41,6 +41,7 @@ def predict_file(project: Project, source: Path, out: Path | None) -> dict:
     from continual_nb.core.private import read_codebook, withheld
     from continual_nb.core.serve import serve
     from continual_nb.core.sources import load
+    from continual_nb.loop.deployed import served_rows
 
     data = project.params().data
     model, card, _ = champion(project)
@@ -52,7 +53,8 @@ def predict_file(project: Project, source: Path, out: Path | None) -> dict:
             "first",
             code=2,
         )
-    answers = serve(model, withheld(raw, data, read_codebook(project.root)), data)
+    shown = withheld(raw, data, read_codebook(project.root))
+    answers = serve(model, served_rows(shown, data, project.root), data)
     if out is not None:
         if out.suffix == ".parquet":
             write_parquet(out, answers.table)

@@ -73,14 +73,14 @@ def _history(project: Project, until: str | None = None):
     "Read the source as delivered, what people answered, and the source with those answers in it."
     from continual_nb.backtest.exact import Memory, moments
     from continual_nb.loop.labels import answers
+    from continual_nb.core.features import with_features
     from continual_nb.core.ingest import delivered, with_answers
     from continual_nb.core.private import shown_rows
     from continual_nb.core.sources import load
-    from continual_nb.core.tombstones import read_tombstones, without_purged
 
     data = project.params().data
     raw, _ = shown_rows(load(data.source, project.root, data=data), data, project.root)
-    delivery = without_purged(delivered(raw, data), read_tombstones(project.root))
+    delivery = delivered(with_features(raw, data, project.root), data)
     last = moments(project.params(), delivery, until)[-1]
     given = answers(project, data, last.cadence)
     return delivery, given, with_answers(delivery, given, last.as_of, Memory().store(()))

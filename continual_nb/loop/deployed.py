@@ -154,6 +154,7 @@ def read_delivery(data: Data, root: Path):
     from continual_nb.core.ingest import delivered
     from continual_nb.core.private import shown_rows
     from continual_nb.core.sources import load
+    from continual_nb.core.tombstones import read_tombstones, without_purged
 
     raw = load(data.source, root, (data.id,) if data.id else (), data)
     for name, code in raw.attrs.get("codes", {}).items():
@@ -162,7 +163,8 @@ def read_delivery(data: Data, root: Path):
         print(told, file=sys.stderr, flush=True) if seen else None
     raw, codebook = shown_rows(asked(raw, data, root) if data.answered_by else raw, data, root)
     raw = with_features(raw, data, root)
-    return dataclasses.replace(delivered(raw, data), codebook=codebook)
+    found = without_purged(delivered(raw, data), read_tombstones(root))
+    return dataclasses.replace(found, codebook=codebook)
 
 # %% ../../nbs/85_loop/07_deployed.ipynb #c940818a
 def served_rows(

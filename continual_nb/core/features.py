@@ -47,8 +47,8 @@ def in_order(
 
 def events_known_at(
     events: pd.DataFrame,  # see `in_order`
-    data: Data,
-    moment: pd.Timestamp,
+    data: Data,  # names times and labels
+    moment: pd.Timestamp,  # UTC
 ) -> pd.DataFrame:
     "Keep the events of a moment and before, and of their labels those that were known by then."
     kept = events[(events["event_time"] <= moment).to_numpy()]
@@ -99,7 +99,7 @@ def check_honest(
     add: Adding,  # the function
     events: pd.DataFrame,  # see `in_order`
     made: pd.DataFrame,  # what the function gave for all of them
-    data: Data,
+    data: Data,  # names times and labels
     name: str,  # as params.yaml names it
 ) -> None:
     "Ask again at earlier moments. Raises ContinualError if an answer rested on what came later."
@@ -151,7 +151,7 @@ def with_features(
 def with_features_of(
     rows: pd.DataFrame,  # rows to score, with the source's columns; private values replaced
     history: pd.DataFrame,  # the source's own rows, likewise
-    data: Data,
+    data: Data,  # names times and labels
     root: Path,  # the project's folder
 ) -> pd.DataFrame:  # the rows with more columns
     """Add to new rows the columns that the stages would: history lies before them.

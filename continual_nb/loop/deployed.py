@@ -169,7 +169,7 @@ def read_delivery(data: Data, root: Path):
 # %% ../../nbs/85_loop/07_deployed.ipynb #c940818a
 def served_rows(
     rows,  # DataFrame of a file, with the source's columns; private values replaced
-    data: Data,
+    data: Data,  # names the functions
     root: Path,  # the project's folder
 ):  # the same with the columns that the stages would add
     "Add the project's own features to rows of a file; the source is their history."

@@ -41,8 +41,9 @@ def leaves(block, place: str = ""):
     "Each key that holds a value, as (dotted key, value, its type)."
     from pydantic import BaseModel
 
-    for name, field in type(block).model_fields.items():
-        value = getattr(block, name)
+    for field_name, field in type(block).model_fields.items():
+        name = field.alias or field_name
+        value = getattr(block, field_name)
         if isinstance(value, BaseModel):
             yield from leaves(value, f"{place}{name}.")
         else:

@@ -77,10 +77,12 @@ def _history(project: Project, until: str | None = None):
     from continual_nb.core.ingest import delivered, with_answers
     from continual_nb.core.private import shown_rows
     from continual_nb.core.sources import load
+    from continual_nb.core.tombstones import read_tombstones, without_purged
 
     data = project.params().data
     raw, _ = shown_rows(load(data.source, project.root, data=data), data, project.root)
     delivery = delivered(with_features(raw, data, project.root), data)
+    delivery = without_purged(delivery, read_tombstones(project.root))
     last = moments(project.params(), delivery, until)[-1]
     given = answers(project, data, last.cadence)
     return delivery, given, with_answers(delivery, given, last.as_of, Memory().store(()))

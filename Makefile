@@ -33,6 +33,7 @@ test: install  ## notebooks, unit, pipeline and fault tests
 
 check: install  ## the large runs: a year of flights, five other projects, policies on known change, engines, clusters, a real browser
 	@! command -v java >/dev/null || python -c 'import pyspark' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,spark]'
+	@test -x .feast/bin/feast || { $(PYTHON) -m venv .feast && .feast/bin/python -m pip install --quiet --disable-pip-version-check 'feast>=0.67'; }
 	@python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile checks
 
 explore: install  ## the property tests on examples that nobody has seen yet

@@ -1118,7 +1118,7 @@ def doors(
     "List where code of your own enters, what is built in, and what extensions/ holds."
     from continual_nb.core.doors import DOORS, FOLDER, offered
     from continual_nb.composition import samplers, selection  # noqa: F401
-    from continual_nb.core import models, sources  # noqa: F401
+    from continual_nb.core import feature_tables, models, sources  # noqa: F401
     from continual_nb.evaluation import gates  # noqa: F401
     from continual_nb.monitoring.detectors import joint, univariate, vectors  # noqa: F401
     from continual_nb.policy import triggers  # noqa: F401

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .doors import limited, make
+import continual_nb.core.feature_tables  # noqa: F401 (what is built in behind the door)
+from .doors import in_project, limited, make
 from .files import ContinualError
 from .ingest import utc
 from .params import Data, source_name
@@ -137,10 +138,11 @@ def with_features(
         events = in_order(raw, data)
 
         def answer(named=named, events=events) -> pd.DataFrame:
-            add = make("feature", named.name, named.args, root).add
-            made = ask_feature(add, events, named.name)
-            check_honest(add, events, made, data, named.name) if check else None
-            return made
+            with in_project(root):
+                add = make("feature", named.name, named.args).add
+                made = ask_feature(add, events, named.name)
+                check_honest(add, events, made, data, named.name) if check else None
+                return made
 
         made = limited(named.name, answer)
         attrs, raw = raw.attrs, raw.join(made)

@@ -180,8 +180,8 @@ class Data(Block):
     feature_functions: NoneOrNames = Field(
         (),
         alias="features",
-        description="functions of your own that add such columns to the source's, as "
-        "extensions.FILE:attribute",
+        description="what adds such columns to the source's: table, feast, or a function of your "
+        "own as extensions.FILE:attribute",
     )
     slices: tuple[str, ...] = Field(
         (), description="categorical columns whose groups are reported one by one"

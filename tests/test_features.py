@@ -1,5 +1,8 @@
 "Features of one's own: as-of honest or refused, and the same in training, in replay and in serving."
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -143,6 +146,21 @@ def test_training_replay_and_serving_see_the_same(tmp_path):
     rows.to_parquet(tmp_path / "new.parquet", index=False)
     said = loop.continual("predict", str(tmp_path / "new.parquet"))
     assert f"{len(rows)} rows scored" in said.out
+    assert "features.py" in loop.continual("export", tmp_path / "served").out
+    rows = rows.head(20)
+    rows.to_csv(tmp_path / "new.csv", index=False)
+    rows.to_parquet(tmp_path / "new.parquet", index=False)
+    for script, given in (
+        ("features.py", ["new.csv", loop.source, "with.csv"]),
+        ("example.py", ["with.csv"]),
+    ):
+        run = [sys.executable, tmp_path / "served" / script, *given]
+        there = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path)
+        assert there.returncode == 0, there.stderr
+    loop.continual("predict", str(tmp_path / "new.parquet"), "--out", str(tmp_path / "out.csv"))
+    here = pd.read_csv(tmp_path / "out.csv")["probability of 1"]
+    shown = [float(line.split()[-1]) for line in there.stdout.strip().splitlines()[1:]]
+    np.testing.assert_allclose(shown, here, atol=1e-5)
     checked = loop.continual("expect", "check", str(tmp_path / "new.parquet"), code=None)
     assert "amount_before" not in checked.err
     loop.path("extensions/own.py").write_text(OWN.replace("shift(1)", "shift(-1)"))

@@ -93,7 +93,7 @@ def test_what_was_chosen_instead_of_a_recipe_is_judged_over_the_whole_record():
     assert turned.proven and not turned.holds, "the newest windows no longer say so"
 
 
-def test_beside_a_recipe_that_would_have_been_better_than_what_was_chosen_no_other_stays():
+def test_beside_a_recipe_better_than_what_was_chosen_only_an_unheard_of_lead_stays():
     gains, won = added_up(parts(0.03, 0.04)), {}
     for key, gain in {"best": 0.2, "tested": 0.02}.items():
         about = dict(detectable=0.1, p_value=0.001, se=0.02, df=300.0)
@@ -103,7 +103,14 @@ def test_beside_a_recipe_that_would_have_been_better_than_what_was_chosen_no_oth
     beside = lambda one: evaluation._beside(one, ["best", "tested"], recipes, worth, won)
     assert beside(evaluation.Tested("tested", gains)) == ["best", "tested"]
     lived = choices_so_far(entries(parts(*[0.03] * 6)))
-    assert beside(evaluation.Tested("tested", gains, choices=lived)) == ["tested"]
+    assert beside(evaluation.Tested("tested", gains, choices=lived)) == ["best", "tested"], (
+        "a break"
+    )
+    apart = choices_so_far(entries(parts(0.12, -0.06, 0.15, -0.02, 0.1, 0.0)))
+    assert apart.holds and apart.ordinary > 0.2
+    assert beside(evaluation.Tested("tested", gains, choices=apart)) == ["tested"]
+    few = choices_so_far(entries(parts(0.06, 0.07)))
+    assert few.holds and beside(evaluation.Tested("tested", gains, choices=few)) == ["tested"]
     not_proven = choices_so_far(entries(parts(0.01)))
     assert beside(evaluation.Tested("tested", gains, choices=not_proven)) == ["best", "tested"]
 

@@ -1054,7 +1054,12 @@ def export(project, folder):
         "files": files,
         "said": [
             f"wrote {', '.join(files)} to {folder}/",
-            f"try it: python {folder}/example.py ROWS.csv",
+            *(
+                [f"first: python {folder}/features.py ROWS.csv HISTORY.csv WITH.csv"]
+                if "features.py" in files
+                else []
+            ),
+            f"try it: python {folder}/example.py {'WITH' if 'features.py' in files else 'ROWS'}.csv",
         ],
     }, 0
 

@@ -112,9 +112,9 @@ def _beside(
     """Keep beside a recipe that was tested in many windows only what is proven to be better: another
     draw of its own rows is measured on the newest window, and says how good it is there; that
     window is one of many, which differ. Where the record proves that following the recipe would
-    have been better than the choices that were made, nothing stays beside it."""
-    if tested.choices is not None and tested.choices.holds:
-        return [tested.hash]
+    have been better than the choices that were made, only a lead stays that no window like those of
+    the record would show: the world has changed since."""
+    asked = tested.choices.ordinary if tested.choices is not None and tested.choices.holds else 0.0
     alike = [worth[key] for key in recipes if recipes[key] in tested.alike]
     best, apart = max([worth[tested.hash], *alike]), tested.gains.between
 
@@ -123,7 +123,7 @@ def _beside(
         if found is None or not found.se:
             return False
         wide = (found.gain - found.low) / found.se
-        return found.gain - wide * math.hypot(found.se, apart) > best
+        return found.gain - wide * math.hypot(found.se, apart) - best > asked
 
     return [key for key in able if key == tested.hash or beats(key)]
 

@@ -156,7 +156,8 @@ from continual_nb.core.params import Data
 from continual_nb.core.private import withheld
 from continual_nb.core.sources import load
 
-here, book = pathlib.Path(__file__).absolute().parent, pathlib.Path(__file__).with_name("codebook.json")
+here = pathlib.Path(__file__).absolute().parent
+book = here / "codebook.json"
 data = Data.model_validate_json((here / "data.json").read_text())
 known = json.loads(book.read_text()) if book.exists() else {}
 tables = [load(str(pathlib.Path(path).absolute()), here, data=data) for path in sys.argv[1:3]]

@@ -1126,6 +1126,12 @@ class Report(Block):
         description="your own notebooks that become pages beside the report, as "
         "notebooks/deep_dive.ipynb",
     )
+    may_show_rows: tuple[str, ...] = Field(
+        (), description="of these notebooks, those whose pages may show single rows"
+    )
+    may_show_values: tuple[str, ...] = Field(
+        (), description="private columns whose values pages of these notebooks may show"
+    )
 
     @field_validator("notebooks")
     @classmethod
@@ -1138,6 +1144,12 @@ class Report(Block):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two notebooks would become the page {twice[0]}.html")
         return paths
+
+    @model_validator(mode="after")
+    def _notebooks_are_named(self):
+        if stray := sorted(set(self.may_show_rows) - set(self.notebooks)):
+            raise ValueError(f"may_show_rows: {stray[0]!r} is none of report.notebooks")
+        return self
 
 
 class When(Block):
@@ -1327,6 +1339,13 @@ class Params(Block):
     notify: Notify = Notify()
     backtest: Backtest = Backtest()
     extensions: Extensions = Extensions()
+
+    @model_validator(mode="after")
+    def _shown_columns_are_private(self):
+        private = set(map(source_name, self.data.private))
+        if stray := sorted(set(self.report.may_show_values) - private):
+            raise ValueError(f"report.may_show_values: {stray[0]!r} is none of data.private")
+        return self
 
     @classmethod
     def load(cls, path: Path = Path("params.yaml")) -> "Params":

@@ -555,12 +555,14 @@ def promote(project: Project, out: Path) -> str:
 # %% ../../nbs/85_loop/11_stages.ipynb #a623e518
 def report(project: Project, out: Path) -> str:
     "Run the project's own notebooks and the report's, and write their pages."
+    from continual_nb.reporting.disclosure import disclosure_of
     from continual_nb.reporting.notebooks import write_notebooks
     from continual_nb.reporting.page import write
 
-    params = project.params()
+    params, work = project.params(), project.path("data/work")
     paths, limit = params.report.notebooks, params.extensions.time_limit
-    own = write_notebooks(project.root, out, paths, limit)
+    rule = lambda path: disclosure_of(params, work, path)
+    own = write_notebooks(project.root, out, paths, limit, rule)
     write(project.root, out, own=tuple(page.link for page in own))
     failed = [f"{page.name}: {page.problem}" for page in own if page.problem]
     return "; ".join(["report.html", *failed])

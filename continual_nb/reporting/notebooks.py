@@ -10,7 +10,8 @@ __all__ = ['LEFT_OUT', 'NO_SCRIPT', 'DROPPED', 'TITLE', 'read_notebook', 'title_
 import difflib
 import html
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from continual_nb.reporting.page import (
     strip,
     to_html,
 )
+from .disclosure import Disclosure, withhold
 from .people import markdown
 
 # %% ../../nbs/80_reporting/05_notebooks.ipynb #e2943777
@@ -216,16 +218,18 @@ def write_notebooks(
     out: Path,  # folder of the report; the pages go to its folder notebooks/
     paths: tuple[str, ...],  # of notebooks, from the project's folder
     limit: float = 600,  # seconds for one cell
+    rule: Callable[[str], Disclosure] | None = None,  # of a path: what is not shown; None: all is
 ) -> tuple[OwnPage, ...]:
     """Run notebooks on the iteration in `project`, and write each as a page and as a notebook.
 
     What is wrong with one is said on its page. Raises ContinualError for a cell that passes its
     time limit: a clock never decides what is sealed.
     """
-    return tuple(_write_one(Path(project), Path(out) / "notebooks", path, limit) for path in paths)
+    place = Path(out) / "notebooks"
+    return tuple(_write_one(Path(project), place, path, limit, rule) for path in paths)
 
 
-def _write_one(project: Path, out: Path, path: str, limit: float) -> OwnPage:
+def _write_one(project: Path, out: Path, path: str, limit: float, rule) -> OwnPage:
     "Run one notebook, and write what came of it."
     name = Path(path).stem
     try:
@@ -237,10 +241,21 @@ def _write_one(project: Path, out: Path, path: str, limit: float) -> OwnPage:
         return OwnPage(name, title, problem)
     done, differs = _run_twice(notebook, project, "reports", limit)
     title = title_of(done.notebook, name)
-    page = as_page(done.notebook, title, _notes(done, differs), name)
+    done, withheld = _shown(done, rule(path)) if rule else (done, ())
+    page = as_page(done.notebook, title, (*_notes(done, differs), *withheld), name)
     write_bytes(out / f"{name}.html", page)
     write_bytes(out / f"{name}.ipynb", canonical_json(_without_traces(done.notebook)))
     return OwnPage(name, title, done.problem, differs)
+
+
+def _shown(done: Executed, rule: Disclosure) -> tuple[Executed, tuple[str, ...]]:
+    "Leave out what a page may not show, and say so."
+    kept, refusals = withhold(done.notebook, rule)
+    refused = rule.refusal(done.problem)
+    problem = (
+        f"failed, with a message that is left out: {refused.sentence}" if refused else done.problem
+    )
+    return replace(done, notebook=kept, problem=problem), tuple(r.sentence for r in refusals)
 
 
 def _without_traces(notebook: dict[str, Any]) -> dict[str, Any]:

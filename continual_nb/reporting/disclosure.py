@@ -41,13 +41,19 @@ def html_tables(
 
     tables = []
     for table in BeautifulSoup(html, "html.parser").find_all("table"):
-        cells_of = lambda line: [c.get_text(" ", strip=True) for c in line.find_all(["th", "td"])]
-        head = [cells_of(line) for line in table.select("thead tr")]
-        rows = [cells_of(line) for line in table.find_all("tr") if not line.find_parent("thead")]
+        head = [_cells(line) for line in table.select("thead tr")]
+        rows = [_cells(line) for line in table.find_all("tr") if not line.find_parent("thead")]
+        heads: dict[int, str] = {}
+        for line in head:
+            heads |= {n: cell for n, cell in enumerate(line) if cell}
         width = max(map(len, [*head, *rows]), default=0)
-        heads = [next((c[n] for c in head[::-1] if c[n:] and c[n]), "") for n in range(width)]
-        tables.append(ShownTable(tuple(heads), tuple(map(tuple, rows))))
+        tables.append(ShownTable(tuple(heads.get(n, "") for n in range(width)), tuple(rows)))
     return tables
+
+
+def _cells(line) -> tuple[str, ...]:
+    "Read the cells of a row of an HTML table."
+    return tuple(cell.get_text(" ", strip=True) for cell in line.find_all(["th", "td"]))
 
 # %% ../../nbs/80_reporting/05_disclosure.ipynb #848b90d8
 def printed_tables(
@@ -239,9 +245,7 @@ def disclosure_of(
     paths = [work / "ingest/events.parquet", *sorted((work / "compose").rglob("*.parquet"))]
     frames = [read_parquet(p) for p in paths if p.exists()]
     columns = ["event_id", "entity_key", "event_time", "label", *data.features]
-    found = [
-        f[[c for c in columns if c in f]] for f in frames if {"event_id", *data.features} <= set(f)
-    ]
+    found = [f.filter(columns) for f in frames if {"event_id", *data.features} <= set(f)]
     events = pd.concat([pd.DataFrame({"event_id": pd.Series(dtype="str")}), *found])
     events = events.drop_duplicates("event_id", ignore_index=True)
     book = work / "ingest" / CODEBOOK

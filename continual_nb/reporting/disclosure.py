@@ -99,7 +99,7 @@ SILENT = frozenset(("", "...", "NaN", "nan", "None", "NaT", "<NA>"))  # cells th
 
 
 def shows_single_rows(
-    table: ShownTable,
+    table: ShownTable,  # its heads name columns of events
     events: pd.DataFrame,  # the columns that a row could be known by
 ) -> bool:
     "Tell whether every row of a table fits an event, and one of them a single event."
@@ -209,7 +209,7 @@ def _left_out(output: dict[str, Any], why: Refusal) -> dict[str, Any]:
 
 def withhold(
     notebook: dict[str, Any],  # executed and stripped
-    rule: Disclosure,
+    rule: Disclosure,  # what it may not show
 ) -> tuple[dict[str, Any], tuple[Refusal, ...]]:  # without what is refused; why, each once
     "Leave out the outputs of a notebook that show what they may not."
     columns, cells, refusals = frozenset(rule.events) | set(rule.values), [], {}
@@ -236,7 +236,7 @@ def _values(
 
 
 def disclosure_of(
-    params: Params,  # of the project
+    params: Params,  # what is private, and what may be shown
     work: Path,  # folder of the stages' outputs
     path: str,  # of the notebook, as report.notebooks names it
 ) -> Disclosure:

@@ -36,6 +36,14 @@ def test_the_fold_gives_what_the_pipeline_gave(twice):
         )["window"],
     )
     assert len(turns) == len(sealed) >= 2
+    shown = turns.section()
+    assert [row[3] for row in shown.details[0].rows] == [one["answer"] for one in sealed]
+    assert f"{len(turns)} windows" in shown.lead and shown.pictures[0].alt == shown.lead
+    assert len(turns[-1:].section().details[0].rows) == 1 and "promoted" in repr(turns[0])
+    parts = dict(turns[0].section().tables[0].rows)
+    assert parts["training"] == turns[0].training.section().lead and len(parts) == 6
+    card = turns[0].training.challengers[0].section()
+    assert card.tables[0].rows[0] == ("hash", turns[0].training.challengers[0].hash[:12])
     for part, name in (
         ("monitoring", "monitoring.json"),
         ("proposal", "proposal.json"),

@@ -63,6 +63,11 @@ class Turn:
         "Loss of the model in production on the newest labels; None where nothing was measured."
         return self.monitoring.performance.loss if self.monitoring.performance else None
 
+    @property
+    def asking(self) -> int:
+        "Number of incidents that ask a person to look."
+        return sum(one.severity != "note" for one in self.monitoring.incidents)
+
     def __repr__(self) -> str:
         return f"Turn({self.moment.window.name}: {self.proposal.action}, {self.outcome.answer})"
 
@@ -131,7 +136,7 @@ def _told(turns: Turns) -> Section:
             turn.outcome.answer,
             turn.evaluation.recipe or "",
             (turn.outcome.champion or "")[:7],
-            sum(one.severity != "note" for one in turn.monitoring.incidents),
+            turn.asking,
         )
         for turn in turns
     )
@@ -160,7 +165,7 @@ def _timeline(turns: Turns) -> Picture:
         at = [k for k, turn in enumerate(turns) if turn.outcome.answer == answer]
         if at:
             ax.plot(at, [below] * len(at), mark, color=colour, label=answer)
-            [ax.axvline(k, color=colour, linewidth=0.6, linestyle=":") for k in at]
+            ax.vlines(at, below, top, color=colour, linewidth=0.6, linestyle=":")
     vain = [
         k
         for k, turn in enumerate(turns)

@@ -47,6 +47,15 @@ def _spelled(step: StepCard) -> str:
     return f"{step.sampler}: {{{told}}}" if told else step.sampler
 
 
+_MARKED = {
+    "include": "take it",
+    "exclude": "leave it out",
+    "relabel": "its label is another one",
+    "golden": "keep it as golden: no model learns from it",
+    "idle": "(marks of rows that no training set could take anyway)",
+}
+
+
 def _unused(rule: RuleCard) -> str:
     "Why a rule is not used."
     return f"not used: {rule.problem or rule.verdict}"
@@ -74,6 +83,8 @@ class Composition(Result):
     failed: dict[str, str] = {}  # recipe -> why it gave no set
     always: SetCard | None = None  # rows of the yardstick that is trained in every window
     rules: tuple[RuleCard, ...] = ()  # that label rows weakly
+    # include, exclude, relabel, golden -> marks of experts obeyed; idle: those without effect here
+    marks: dict[str, int] = {}
 
     def section(self) -> Section:
         "Show the sets by window and reason, the checks, and what was left out."
@@ -98,7 +109,7 @@ class Composition(Result):
             if rows
             else []
         )
-        tables += [*self._step_tables(), *self._rule_tables()]
+        tables += [*self._step_tables(), *self._rule_tables(), *self._mark_tables()]
         if self.checks:
             tables.append(
                 Table(
@@ -167,6 +178,11 @@ class Composition(Result):
         about = "Rules that label training rows whose label did not come"
         return [Table(heads, rows, about)] if rows else []
 
+    def _mark_tables(self) -> list[Table]:
+        "What experts said of single rows."
+        rows = tuple((_MARKED[kind], f"{n:,}") for kind, n in self.marks.items())
+        return [Table(("experts said", "rows"), rows, "Marks of experts")] if rows else []
+
     def _lead(self) -> str:
         "The reason, and whether the yardstick is clean."
         passed = sum(c.verdict == "pass" for c in self.checks)
@@ -229,3 +245,6 @@ class Composed:
     weak: pd.DataFrame = field(default_factory=pd.DataFrame)  # labels of rules, as facts
     # rows of windows that were evaluated before, for what a new model has forgotten
     recall: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # labelled rows that experts keep as golden, with `since`: no set holds them
+    golden: pd.DataFrame = field(default_factory=pd.DataFrame)
+    unlearned: tuple[str, ...] = ()  # events that no model learns from, by a mark

@@ -96,7 +96,7 @@ DECIDE = Stage(
 COMPOSE = Stage(
     "compose",
     "Compose training sets and the evaluation set, with a reason for every row.",
-    reads=("decide", "ingest", "data/store", "data/state/in"),
+    reads=("decide", "ingest", "snapshot", "data/store", "data/state/in"),
     params=(
         "data",
         "windows",

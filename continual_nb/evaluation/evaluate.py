@@ -45,7 +45,9 @@ from continual_nb.evaluation.gates import (
     spell_gain,
 )
 from .result import FORMER, Evaluation
+from ..composition.marks import new_to
 from .golden import Golden, golden_budgets, golden_gate, golden_sets
+from .golden import marked_budget, marked_golden
 from .shadow import due_card, in_shadow
 from continual_nb.evaluation.suite import (
     Requirement,
@@ -587,6 +589,8 @@ def run_evaluation(
         training = training.model_copy(update={"challengers": (*others, more)})
         fresh = {**fresh, more.hash: known(more.hash)}
     scored = state.ghosts(params.evaluate.former)
+    golden = golden_sets(suite, params.data, params.evaluate, state.ledger, composed.sets)
+    golden += _marked(params, state, composed)
     found = evaluate(
         params.data,
         params.evaluate,
@@ -607,7 +611,7 @@ def run_evaluation(
         tested=tested,
         suite=suite,
         waited={waits.hash: shadow.gains} if waits else {},
-        golden=golden_sets(suite, params.data, params.evaluate, state.ledger, composed.sets),
+        golden=golden,
     )
     recalled = _recall(params, state, composed, training, found, fresh)
     made, model = None, None
@@ -624,17 +628,27 @@ def run_evaluation(
     more |= {"suite": _requirements(suite, state, found), "shadow": shadow}
     now = {"kind": "evaluation", "golden": found.golden_spent}
     about = (suite, (*state.ledger, now), params.evaluate.confidence)
-    more |= {"golden": golden_budgets(*about)}
+    after = marked_budget(len(composed.golden), (*state.ledger, now), params.evaluate.confidence)
+    more |= {"golden": (*golden_budgets(*about), *after)}
     more |= {"shadow_windows": params.evaluate.shadow if state.card.champion else 0}
     more |= {"retired": tuple(key for key in state.ghosts() if key not in scored)}
     return found.model_copy(update=more), content
+
+
+def _marked(params: Params, state: State, composed: Composed) -> tuple[Golden, ...]:
+    "The golden rows that experts marked, as far as the champion cannot have learned from them."
+    champion, rows = state.champion(), composed.golden
+    if champion is not None:
+        rows = new_to(rows, champion.trained_until, champion.iteration)
+    known = len(composed.golden)
+    return marked_golden(rows, known, params.data, params.evaluate, state.ledger)
 
 
 def _refit(
     params: Params, composed: Composed, card: Card, twin: Model, before: Predecessors
 ) -> tuple[Refit, Model | None]:
     "Refit the candidate on its own rows and the evaluation rows, but those unlike the reference."
-    new, odd = composed.evaluation, set(composed.outliers["event_id"])
+    new, odd = composed.evaluation, {*composed.outliers["event_id"], *composed.unlearned}
     new = new[~new["event_id"].isin(odd).to_numpy()]
     named = next((n for n in params.train.models if n.title == card.model), params.train.models[0])
     named = chosen_of(named, card.chosen)

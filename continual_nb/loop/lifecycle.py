@@ -762,6 +762,7 @@ TRACKED = (
     "data/code.zip",
     "data/feedback.jsonl",
     "data/forgotten.jsonl",
+    "data/marks.jsonl",
     PURGED,
     "data/state/*.dvc",
     "data/state/.gitignore",

@@ -50,6 +50,7 @@ from continual_nb.core.tombstones import (
 )
 from .erasure import decide_erasure, objects_folder, prepared
 from .forget import FORGOTTEN
+from .marks import PLACE as MARKED
 from .labels import FOLDER as LABELS
 from .lifecycle import _named, signature_over
 from .project import Project, note, noted
@@ -312,6 +313,7 @@ def _cut_texts(found: _Found, rows: pd.DataFrame) -> dict[str, int]:
         f"{LABELS}/**/*.json": lambda text: tasks_without(text, ids),
         f"{LABELS}/*.jsonl": lambda text: list_without(text, ids, LABELS),
         FORGOTTEN: lambda text: list_without(text, ids, FORGOTTEN),
+        MARKED: lambda text: list_without(text, ids, MARKED),
         "expectations.yaml": suite,
     }
     rewritten = {}

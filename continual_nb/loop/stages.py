@@ -124,6 +124,7 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
     "Write the arrival of an iteration: what is known as of its moment and not in the store."
     from continual_nb.loop.deployed import read_delivery
     from continual_nb.loop.labels import answers
+    from continual_nb.loop.marks import marks_now
     from continual_nb.core.ingest import new_columns, snapshot, with_answers
 
     data, state = project.params().data, _state(project, iteration)
@@ -139,6 +140,8 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
         print(f"note: {one.sentence}", file=sys.stderr, flush=True)
     if delivery.codebook:
         write_json(out / CODEBOOK, delivery.codebook)
+    if len(marks := marks_now(project)):
+        write_parquet(out / "marks.parquet", _one_type(marks))
     write_json(
         out / "arrival.json",
         {
@@ -314,6 +317,8 @@ def compose(project: Project, out: Path) -> str:
 
     iteration = project.iteration()
     state, ingested, store = history(project, iteration)
+    marks = project.folder("snapshot") / "marks.parquet"
+    marked = {"marks": read_parquet(marks)} if marks.exists() else {}
     made = compose_for(
         project.params(),
         moment_of(project, iteration),
@@ -321,6 +326,7 @@ def compose(project: Project, out: Path) -> str:
         ingested,
         Proposal.read(project.folder("decide")),
         state,
+        **marked,
     )
     made.composition.write(out)
     for name, part in made.sets.items():
@@ -336,6 +342,10 @@ def compose(project: Project, out: Path) -> str:
         write_parquet(out / "reasons.parquet", made.reasons)
     if len(made.recall):
         write_parquet(out / "recall.parquet", made.recall)
+    if len(made.golden):
+        write_parquet(out / "golden.parquet", made.golden)
+    if made.unlearned:
+        write_json(out / "unlearned.json", list(made.unlearned))
     if made.reference is not None:
         made.reference.write(out)
     return made.composition.answer
@@ -392,7 +402,8 @@ def _composed(project: Project):
 
     folder = project.folder("compose")
     composition, earlier = Composition.read(folder), folder / "recall.parquet"
-    everything = folder / "always.parquet"
+    everything, golden = folder / "always.parquet", folder / "golden.parquet"
+    out = folder / "unlearned.json"
     names = [card.name for card in composition.sets]
     return Composed(
         composition,
@@ -401,6 +412,8 @@ def _composed(project: Project):
         evaluation=read_parquet(folder / "evaluation.parquet"),
         recall=read_parquet(earlier) if earlier.exists() else pd.DataFrame(),
         always=read_parquet(everything) if everything.exists() else None,
+        golden=read_parquet(golden) if golden.exists() else pd.DataFrame(),
+        unlearned=tuple(read_json(out)) if out.exists() else (),
     )
 
 

@@ -1,4 +1,4 @@
-"Marks of experts: append-only, undoable, obeyed from the next iteration on, and golden rows reach no model."
+"Marks of experts: append-only, undoable, obeyed by the next iteration; golden rows reach no model."
 
 import numpy as np
 import pandas as pd
@@ -9,16 +9,16 @@ from loop import begun, signed
 from test_recipes import DATA, stream
 
 from continual_nb.composition.compose import compose
-from continual_nb.composition.marks import MARK, MARKS, UNDO, current_marks, new_to
+from continual_nb.composition.marks import MARK_FACT, MARK_KINDS, UNDO, current_marks, new_to
 from continual_nb.core.files import read_parquet
 from continual_nb.core.params import Compose, Monitor
 
-SAID = st.tuples(st.sampled_from(["e1", "e2", "e3"]), st.sampled_from([*MARKS, UNDO]))
+SAID = st.tuples(st.sampled_from(["e1", "e2", "e3"]), st.sampled_from([*MARK_KINDS, UNDO]))
 
 
 def marks(*said):
     rows = [(*one, None)[:3] + ("Ana", "why", 2) for one in said]
-    return pd.DataFrame(rows, columns=list(MARK)).astype({"label": "str"})
+    return pd.DataFrame(rows, columns=list(MARK_FACT)).astype({"label": "str"})
 
 
 def composed(said, recipes={"newest": ["all", {"cap": {"rows": 400}}]}):
@@ -63,7 +63,7 @@ def test_each_mark_is_obeyed_and_explained():
 @given(st.data())
 def test_no_mark_reaches_the_rows_that_decide(data):
     ids = list(stream()["event_id"])
-    some = data.draw(st.lists(st.tuples(st.sampled_from(ids[-300:]), st.sampled_from(MARKS))))
+    some = data.draw(st.lists(st.tuples(st.sampled_from(ids[-300:]), st.sampled_from(MARK_KINDS))))
     said = marks(*(one + (("1",) if one[1] == "relabel" else ()) for one in dict(some).items()))
     made = composed(said, {"all": ["all"]})
     pd.testing.assert_frame_equal(made.evaluation, composed(marks()).evaluation)

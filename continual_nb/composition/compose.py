@@ -21,7 +21,13 @@ from continual_nb.composition.recipes import (
     take_steps,
 )
 from .apart import came_before_label, column_checks, kept_apart
-from .marks import MARK, Marked, golden_rows, include_marked, obey_marks
+from continual_nb.composition.marks import (
+    MARK_FACT,
+    Marked,
+    golden_rows,
+    include_marked,
+    obey_marks,
+)
 from .samplers import Context, all_rows, row_cap
 from .result import Check, Composed, Composition, SetCard
 from .weak import weak_facts, with_weak_labels
@@ -264,7 +270,7 @@ def compose(
     labels: int = 0,  # how many of its events people are asked to label for that
     learned: pd.Timestamp | None = None,  # see `newest_cohort`
     before: np.ndarray | None = None,  # (n,) bool: rows that came in before their label was known
-    marks: pd.DataFrame = pd.DataFrame(columns=list(MARK)),  # of experts, see `current_marks`
+    marks: pd.DataFrame = pd.DataFrame(columns=list(MARK_FACT)),  # of experts, see `current_marks`
 ) -> Composed:
     """Compose the evaluation set and, if the iteration is to improve, one training set per recipe,
     or the rows for a correction."""
@@ -398,7 +404,7 @@ def compose_for(
     # as it came in: its champion tells which rows are new to it, its reference which are unlike it,
     # its matrix which windows were evaluated before
     state: State = State(),
-    marks: pd.DataFrame = pd.DataFrame(columns=list(MARK)),  # of experts, see `current_marks`
+    marks: pd.DataFrame = pd.DataFrame(columns=list(MARK_FACT)),  # of experts, see `current_marks`
 ) -> Composed:
     "Compose the sets of an iteration, reading no more of the history than its recipes ask for."
     champion = state.champion()

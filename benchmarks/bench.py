@@ -16,6 +16,8 @@ from continual_nb.backtest.trials import with_changes
 from continual_nb.interfaces.bench import Bench
 from continual_nb.loop.project import Project
 from continual_nb.reporting.notebooks import write_notebooks
+from continual_nb.training.strategies import predecessors
+from continual_nb.training.train import train
 
 ENV = {
     **os.environ,
@@ -38,6 +40,15 @@ def timed(part: str, function):
     return given
 
 
+def training_of(bench: Bench, changes: dict):
+    "Return the call that trains, on sets that are there, what a trial trains."
+    o = bench.opened
+    params = with_changes(o.params, changes)
+    sets = bench.cache.composing()(params, o.moment, o.store, o.state).sets
+    before = predecessors(o.state, params.train)
+    return lambda: train(params.data, params.train, sets, before=before)
+
+
 def opened(folder: Path, until: str) -> Project:
     "A project on flights with its next month open and its pipeline run."
     run = lambda *words: subprocess.run(words, cwd=folder, env=ENV, check=True, capture_output=True)
@@ -57,6 +68,7 @@ def main() -> None:
         bench = timed("open: the rows of a month", lambda: (b := Bench(project), b.window)[0])
         timed("first trial", lambda: bench.try_it("first", train={"learning_rate": 0.05}))
         timed("second trial, another model", lambda: bench.try_it("second", **IDEAS["linear"]))
+        timed("of it, the training", training_of(bench, IDEAS["linear"]))
         timed("the same trial again", lambda: bench.try_it("second", **IDEAS["linear"]))
         params = with_changes(bench.opened.params, IDEAS["larger trees"])
         timed("one trial on one earlier window", lambda: bench.cache.past(params, 1))

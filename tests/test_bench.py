@@ -11,6 +11,7 @@ from continual_nb.backtest.exact import Memory, moments
 from continual_nb.backtest.trials import (
     LOSS_OF,
     BASELINE,
+    compose_at,
     train_at,
     change_of,
     earlier,
@@ -185,6 +186,32 @@ def test_trials_are_found_again_and_bad_ones_are_named(copy, turned):
     assert again.window["amount"].std() > 0, "frames are copies"
     again.drop("wide")
     assert not again.tried
+
+
+def test_a_change_of_the_model_composes_nothing_again_and_trains_the_same(
+    copy, turned, monkeypatch
+):
+    bench = Bench(Project(copy(turned).path(".")))
+    bench.try_it("first", train={"leaves": 5})
+    alone = train_at(
+        with_changes(bench.opened.params, {"train": {"models": "linear"}}),
+        bench.opened.moment,
+        bench.opened.store,
+        bench.opened.state,
+    )
+    composed = []
+    monkeypatch.setattr(
+        "continual_nb.interfaces.bench.compose_at",
+        lambda *asked: composed.append(1) or compose_at(*asked),
+    )
+    second = bench.try_it("second", train={"models": "linear"})
+    assert not composed and set(second.challengers.values()) == set(alone.models)
+    bench.try_it("third", compose={"evaluation_share": 0.4})
+    assert len(composed) == 1
+    for part in bench.cache.folder.glob("*.0.parquet"):
+        part.unlink()
+    bench.try_it("fourth", train={"leaves": 9})
+    assert len(composed) == 2, "sets that are not whole are composed again"
 
 
 def test_a_sealed_iteration_opens_by_its_name(sealed):

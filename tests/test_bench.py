@@ -168,6 +168,36 @@ def test_what_is_kept_is_what_the_pipeline_trains(copy, turned):
     assert "Kept from the bench: linear" in kept["text"] and "one trial" in kept["text"]
 
 
+def test_experiments_of_dvc_and_trials_are_one_list(copy, twice):
+    loop = copy(twice)
+    before = loop.path("params.yaml").read_text()
+    loop.dvc("exp", "run", "-n", "small", "-S", "train.leaves=3", "-S", "decide.costs.loss=2")
+    hashes = {c["hash"] for c in loop.json("data/work/train/training.json")["challengers"]}
+    shown = json.loads(loop.dvc("exp", "show", "--json").out)
+    (found,) = (row for row in shown if row["rev"] == "workspace")
+    line, saved = (
+        found["data"]["metrics"][f"data/work/{stage}/metrics.json"]["data"]
+        for stage in ("evaluate", "promote")
+    )
+    evaluation = loop.json("data/work/evaluate/evaluation.json")
+    best = max(evaluation["comparisons"], key=lambda c: c["overall"]["gain"])["overall"]
+    assert (line["gain"], line["gain_low"]) == (best["gain"], best["low"]) and line["gate"]
+    rows = loop.json("data/work/ingest/ingested.json")["rows"]
+    assert saved["saves"] == pytest.approx(best["gain"] * rows * 2) and saved["outcome"]
+
+    loop.path("params.yaml").write_text(before)
+    loop.continual("try", "wide", "-S", "train.leaves=31")
+    said = json.loads(loop.continual("trials", "--json").out)
+    assert {s["trial"] for s in said["standings"]} == {BASELINE, "small", "wide"}
+    trial = Bench(Project(loop.root)).tried["small"]
+    assert set(trial.challengers.values()) == hashes
+    assert trial.tried.changes == {"train": {"leaves": 3}, "decide": {"costs": {"loss": 2.0}}}
+    refused = loop.continual("trials", "--drop", "small", code=1).err
+    assert "is an experiment of DVC" in refused and "dvc exp remove small" in refused
+    loop.dvc("exp", "remove", "small")
+    assert list(Bench(Project(loop.root)).tried) == ["wide"]
+
+
 def test_trials_are_found_again_and_bad_ones_are_named(copy, turned):
     loop = copy(turned)
     Bench(Project(loop.path("."))).try_it("wide", train={"leaves": 31})

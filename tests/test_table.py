@@ -192,7 +192,11 @@ def test_a_stage_loads_no_module_that_its_hash_does_not_cover(ran, stage):
 
 
 def test_what_an_earlier_version_did_not_declare_is_added_and_what_people_added_stays():
-    lines = ("      - monitor.outlier_share\n", "      - train.trusted_types\n")
+    lines = (
+        "      - monitor.outlier_share\n",
+        "      - train.trusted_types\n",
+        "  - data/work/promote/metrics.json\n",
+    )
     older = dvc_yaml()
     for line in lines:
         older = older.replace(line, "")

@@ -150,6 +150,7 @@ PROMOTE = Stage(
     ),
     params=("decide.costs",),
     results=("outcome", "impact", "hindsight", "trust"),
+    metrics=("metrics.json",),
     also=("data/state/out",),
 )
 

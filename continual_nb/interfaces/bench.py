@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['WINDOWS', 'KEPT_BYTES', 'BLOCKS', 'Tried', 'Trial', 'Opened', 'read_iteration', 'Frames', 'StageView',
-           'losses_by_group', 'held_out', 'limit_size', 'write_sets', 'read_sets', 'Cache', 'Trying', 'fill_cache',
-           'Bench', 'bench', 'in_lines']
+           'losses_by_group', 'held_out', 'limit_size', 'write_sets', 'read_sets', 'Cache', 'changed_keys',
+           'experiments', 'Trying', 'fill_cache', 'Bench', 'bench', 'in_lines']
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #262afe49
 import contextlib
@@ -55,7 +55,7 @@ from continual_nb.core.files import (
 )
 from ..core.metrics import losses
 from ..core.models import load, named_types, predict
-from ..core.params import Params, parse, read_yaml
+from ..core.params import Params, parse, parse_yaml, read_yaml
 from ..core.results import Result, Section, Table
 from ..core.state import Champion, State, read_state
 from ..core.store import Store, label_delays, rows_as_of
@@ -536,6 +536,39 @@ class Cache:
             path.unlink()
         return len(files)
 
+# %% ../../nbs/88_interfaces/06_bench.ipynb #d3b13570
+def changed_keys(
+    before: Mapping[str, Any],  # parameters, as params.yaml would hold them
+    after: Mapping[str, Any],  # others
+) -> dict[str, Any]:  # as `with_changes` takes them
+    "List what differs between parameters."
+    changed: dict[str, Any] = {}
+    for key, value in after.items():
+        known = before.get(key)
+        if isinstance(known, Mapping) and isinstance(value, Mapping) and key != "recipes":
+            inner = changed_keys(known, value)
+            changed |= {key: inner} if inner else {}
+        elif value != known:
+            changed[key] = value
+    return changed
+
+
+def experiments(
+    project: Project,  # that Git holds
+    params: Params,  # of the open iteration
+) -> dict[str, dict[str, Any]]:  # name -> changes; those that change nothing are left out
+    "Read the experiments that DVC keeps of the present commit."
+    head = project.git("rev-parse", "HEAD", check=False).strip()
+    place = f"refs/exps/{head[:2]}/{head[2:]}/"
+    listed = project.git("for-each-ref", "--format=%(refname)", place, check=False).split()
+    found = {}
+    for ref in listed:
+        text = project.git("show", f"{ref}:./params.yaml")
+        theirs = parse(parse_yaml(text, f"params.yaml of {ref.removeprefix(place)}"))
+        dumped = (p.model_dump(mode="json") for p in (params, theirs))
+        found[ref.removeprefix(place)] = changed_keys(*dumped)
+    return {name: changes for name, changes in found.items() if changes}
+
 # %% ../../nbs/88_interfaces/06_bench.ipynb #a83610d7
 def _check_code(project: Project, tried: Tried, params: Params, root: Path) -> None:
     "Check that a trial's functions fit where they are named, and that keeping replaces no file."
@@ -610,9 +643,16 @@ class Trying(StageView):
 
     @property
     def tried(self) -> dict[str, Trial]:
-        "Trials of this iteration by name, in the order in which they were tried."
+        """Trials of this iteration by name, in the order in which they were tried; first the
+        experiments of DVC."""
+        o = self.opened
+        is_open = o.iteration.name == self.project.iteration().name
+        changed = experiments(self.project, o.params) if is_open else {}
+        made = {
+            name: self._trial(Tried(name=name, iteration=o.iteration.name, changes=changes))
+            for name, changes in changed.items()
+        }
         found = sorted(self.folder.glob("*.json"), key=lambda p: (p.stat().st_mtime_ns, p.name))
-        made = {}
         for path in found:
             tried = Tried.model_validate(read_layout(path.name, json.loads(path.read_text())))
             made[tried.name] = self._trial(tried)
@@ -740,6 +780,8 @@ class Bench(Trying):
     def drop(self, name: str) -> None:
         "Forget a trial."
         if not self._place(name).exists():
+            if name in experiments(self.project, self.opened.params):
+                raise ContinualError(f"{name} is an experiment of DVC", f"dvc exp remove {name}")
             raise _unknown(name, self.tried)
         self._place(name).unlink()
         shutil.rmtree(self.folder / module_name(name), ignore_errors=True)

@@ -139,6 +139,10 @@ def completed(
         for part, entry in _missing(stages[name], wanted["stages"][name], params):
             stages[name].setdefault(part, []).append(entry)
             added.append(f"{name} declares {', '.join(sorted(_spelled([entry])))}")
+    for path in wanted["metrics"]:
+        if path not in content.setdefault("metrics", []):
+            content["metrics"].append(path)
+            added.append(f"dvc metrics shows {path}")
     if not added:
         return text, ()
     if _same(content, wanted):

@@ -420,6 +420,7 @@ def _composed(project: Project):
 def evaluate(project: Project, out: Path) -> str:
     "Compare challengers, champion and replaced champions on the evaluation set."
     from continual_nb.evaluation.evaluate import run_evaluation
+    from continual_nb.evaluation.result import metrics_line
     from continual_nb.training.cards import Training
 
     iteration, composed = project.iteration(), _composed(project)
@@ -437,22 +438,7 @@ def evaluate(project: Project, out: Path) -> str:
     _record_answers(project, out, composed.evaluation, _challengers(project) | refitted)
     for hash_, content in refitted.items():
         write_bytes(out / f"{hash_}.skops", content)
-    best = next(
-        (s for s in evaluation.scores if s.model == (evaluation.candidate or state.card.champion)),
-        None,
-    )
-    write_json(
-        out / "metrics.json",
-        {
-            "answer": evaluation.answer,
-            "rows": evaluation.rows,
-            **(
-                {"loss": best.metrics.loss, "skill": best.metrics.skill, **best.metrics.values}
-                if best
-                else {}
-            ),
-        },
-    )
+    write_json(out / "metrics.json", metrics_line(evaluation, state.card.champion))
     _csv(
         out / "gains.csv",
         ("challenger", "slice", "gain", "low", "high"),
@@ -523,7 +509,7 @@ def promote(project: Project, out: Path) -> str:
     from continual_nb.decisions.signoff import read_decision
     from continual_nb.decisions.lookback import look_back
     from continual_nb.decisions.promote import promote
-    from continual_nb.evaluation.result import Evaluation
+    from continual_nb.evaluation.result import Evaluation, savings
     from continual_nb.monitoring.result import Monitoring
     from continual_nb.policy.result import Proposal
     from continual_nb.training.cards import Training
@@ -553,6 +539,9 @@ def promote(project: Project, out: Path) -> str:
     )
     outcome = _beside_what_was_left_out(project, iteration, outcome)
     outcome.write(out)
+    evaluation = Evaluation.read(work("evaluate"))
+    saved = savings(evaluation, ingested.rows * params.decide.costs.loss)
+    write_json(out / "metrics.json", {"outcome": outcome.answer, **saved})
     for found in look_back(after.ledger, project.params()):
         found.write(out)
     state_out = project.path("data/state/out")

@@ -129,3 +129,91 @@ def test_the_sentence_says_what_is_known():
         check_champion(ModelCheck("a" * 64, named, error="it does not load"))
     assert "in Python 2.7: `pip install scikit-learn==0.1`" in refused.value.remedy
     assert check_champion(None) is None and check_champion(ModelCheck("a" * 64, {})) is None
+
+
+# -- a refit on the same rows ----------------------------------------------------------------------------
+@pytest.fixture
+def mute(twice, copy, spoken, monkeypatch):
+    "A copy of the project whose champion does not load under the libraries of this process."
+    loop = copy(twice)
+    state = read_state(loop.path("data/state/out"))
+    other_libraries(monkeypatch, of=(state.card.champion,))
+    return loop, state
+
+
+def test_a_refit_is_the_champion_byte_for_byte_where_its_libraries_are_those_of_then(mute, spoken):
+    loop, state = mute
+    loop.set(iterations="5")  # what params.yaml says since then does not count
+    spoken(loop, "open", "--refit")
+    assert read_yaml(loop.path("data/iteration.yaml"))["again"] == state.card.champion
+    loop.dvc("repro", "evaluate")
+    training = loop.json("data/work/train/training.json")
+    assert "It is the same model, byte for byte" in training["reason"]
+    assert training["challengers"] == [] and training["answer"] == "skipped"
+    composed = loop.json("data/work/compose/composition.json")
+    (own,) = composed["sets"]
+    assert own["rows"] == state.champion().rows
+    assert own["last"] < composed["evaluation"]["first"]
+
+
+def test_a_refit_takes_the_place_of_the_champion_and_the_record_says_so(mute, spoken):
+    loop, state = mute
+    before = state.card.champion
+    spoken(loop, "open", "--refit")
+    plan = loop.json("data/arrival/again.json")
+    plan["settings"]["iterations"] += 5  # other libraries would give other bytes
+    loop.path("data/arrival/again.json").write_text(json.dumps(plan))
+    loop.dvc("repro", "evaluate")
+    training = loop.json("data/work/train/training.json")
+    (card,) = training["challengers"]
+    assert (
+        training["again"]["model"] == before and training["again"]["asked"] == champion.ASKED_ROWS
+    )
+    assert (
+        0 < training["again"]["apart"] < 0.5 and "was trained again as it was" in training["reason"]
+    )
+    assert (card["recipe"], card["rows"]) == (state.champion().recipe, state.champion().rows)
+    signed(loop, reason="The model of before does not load.")
+    now = read_state(loop.path("data/state/out"))
+    outcome = loop.json("data/work/promote/outcome.json")
+    assert (outcome["answer"], outcome["previous"]) == ("promoted", before)
+    assert now.card.champion == card["hash"] != before
+    assert [c.hash for c in now.card.champions][-2:] == [before, card["hash"]]
+    told = next(e for e in reversed(now.ledger) if e["kind"] == "evaluation")["again"]
+    assert told["model"] == before and told["rows"] == state.champion().rows
+    assert f"Model {before[:12]}" in loop.path("data/work/report/report.html").read_text()
+    loop.continual("seal")
+    assert "everything fits" in loop.continual("verify").out
+
+
+@pytest.mark.parametrize("lost", ["cache", "changed", "forgotten", "usable"])
+def test_a_refit_whose_rows_cannot_be_had_says_so_before_anything_moves(
+    mute, spoken, monkeypatch, lost
+):
+    from continual_nb.loop.made import stage_files
+    from continual_nb.loop.project import Project
+
+    loop, state = mute
+    made = stage_files(Project(loop.root), state.champion().window)
+    own = state.champion().recipe.partition(",")[0]
+    rows = made.files[f"sets/{own}.parquet"]
+    rows.chmod(0o644)
+    words = {
+        "cache": "are not in this clone's cache",
+        "changed": "in the cache is not what its name says",
+        "forgotten": "1 of its",
+        "usable": "it needs no refit",
+    }
+    if lost == "cache":
+        rows.unlink()
+    elif lost == "changed":
+        rows.write_bytes(rows.read_bytes() + b" ")
+    elif lost == "forgotten":
+        row = made.table(f"sets/{own}.parquet")["event_id"].iloc[0]
+        loop.continual("forget", row, "--by", "Ada", "--reason", "asked")
+    else:
+        monkeypatch.undo()
+    before = loop.everything()
+    said = " ".join(spoken(loop, "open", "--refit", code=1 if lost == "usable" else 5).split())
+    assert words[lost] in said and loop.everything() == before
+    assert lost == "usable" or "--without-champion" in said

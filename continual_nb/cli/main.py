@@ -487,6 +487,12 @@ def run(project, until, verbose):
     help="Do not ask the model in production, and train as if there were none.",
 )
 @click.option(
+    "--refit",
+    "champion",
+    flag_value="refit",
+    help="Train a model in production that cannot be used here again, on exactly its own rows.",
+)
+@click.option(
     "--as-it-answers",
     "champion",
     flag_value="as it answers",

@@ -21,13 +21,6 @@ from continual_nb.composition.recipes import (
     take_steps,
 )
 from .apart import came_before_label, column_checks, kept_apart
-from continual_nb.composition.marks import (
-    MARK_FACT,
-    Marked,
-    golden_rows,
-    include_marked,
-    obey_marks,
-)
 from .samplers import Context, all_rows, row_cap
 from .result import Check, Composed, Composition, SetCard
 from .weak import weak_facts, with_weak_labels
@@ -270,7 +263,6 @@ def compose(
     labels: int = 0,  # how many of its events people are asked to label for that
     learned: pd.Timestamp | None = None,  # see `newest_cohort`
     before: np.ndarray | None = None,  # (n,) bool: rows that came in before their label was known
-    marks: pd.DataFrame = pd.DataFrame(columns=list(MARK_FACT)),  # of experts, see `current_marks`
 ) -> Composed:
     """Compose the evaluation set and, if the iteration is to improve, one training set per recipe,
     or the rows for a correction."""
@@ -289,8 +281,6 @@ def compose(
             "nothing to train on or to measure with.",
         )
     odd = unlike(known, rows, params, monitor)
-    wanted = set(marks["event_id"][(marks["mark"] == "include").to_numpy()])
-    odd = odd[~odd["event_id"].isin(wanted).to_numpy()].reset_index(drop=True)
     queue = _queue(rows, mature_before, params, odd, doubted, labels)
     cards = {"evaluation": _card("evaluation", evaluation), "queue": len(queue)}
     where = (
@@ -329,11 +319,9 @@ def compose(
     unseen = (
         kept if learned_until is None else kept[(kept["event_time"] > learned_until).to_numpy()]
     )
-    obeyed = obey_marks(eligible_rows(unseen, begins, mature_before), marks)
-    able = obeyed.rows
+    able = eligible_rows(unseen, begins, mature_before)
     rules = params.weak_labels if learned_until is None else ()  # a correction takes none
     open_ = kept["label"].isna() & (kept["event_time"] < min(begins, mature_before))
-    open_ &= ~kept["event_id"].isin(_kept_out(marks))
     able, facts, cards["rules"] = _with_rules(
         rules, able, kept[open_.to_numpy()], data, params.weak_accuracy, as_of
     )
@@ -343,7 +331,6 @@ def compose(
     context = Context(data, begins, now_of(kept, evaluation, able), windows, params.seed)
     taken, failed = take_recipes(recipes, able, context, params.min_rows)
     taken = {name: _naming_rules(part, facts) for name, part in taken.items()}
-    taken = {name: include_marked(part, able, marks) for name, part in taken.items()}
     sets = {name: part.rows for name, part in taken.items()}
     if not sets:
         new = "" if learned_until is None else " and are new to the model"
@@ -371,8 +358,7 @@ def compose(
         if learned_until is None
         else "the model's answers are corrected on events that are new to it,"
     )
-    left = {**obeyed.left, **apart.left}
-    reasons = row_reasons(rows, taken, evaluation, mature_before, set(odd["event_id"]), left)
+    reasons = row_reasons(rows, taken, evaluation, mature_before, set(odd["event_id"]), apart.left)
     composition = Composition(
         answer="composed",
         reason=f"{where}; {learns} {said}, all of it earlier.",
@@ -380,7 +366,6 @@ def compose(
         left_out=_left_out(reasons),
         failed=failed,
         checks=checks,
-        marks=_marks_obeyed(marks, obeyed, sets),
         **cards,
     )
     return Composed(
@@ -404,7 +389,8 @@ def compose_for(
     # as it came in: its champion tells which rows are new to it, its reference which are unlike it,
     # its matrix which windows were evaluated before
     state: State = State(),
-    marks: pd.DataFrame = pd.DataFrame(columns=list(MARK_FACT)),  # of experts, see `current_marks`
+    # name and rows of the one training set, in place of recipes: a model is to be trained again
+    again: tuple[str, pd.DataFrame] | None = None,
 ) -> Composed:
     "Compose the sets of an iteration, reading no more of the history than its recipes ask for."
     champion = state.champion()
@@ -429,8 +415,8 @@ def compose_for(
             moment.cadence,
             moment.window,
             mature,
-            training,
-            refreshed,
+            training and again is None,
+            refreshed or again is not None,
             until,
         )
         rows = rows_as_of(
@@ -446,34 +432,59 @@ def compose_for(
         mature,
         moment.as_of,
         moment.number,
-        training,
+        training and again is None,
         until,
         refreshed,
         known,
         moment.window.name if moment.window else None,
         proposal.labels,
-        _learned(state),
-        came_before_label(rows, store) if training and len(rows) else None,
-        marks,
+        _learned(state, again),
+        came_before_label(rows, store) if training and again is None and len(rows) else None,
     )
-    earlier = evaluated_before(rows, state.matrix, made.evaluation) if training else made.recall
-    made = replace(made, recall=earlier, unlearned=tuple(sorted(_kept_out(marks))))
-    golden, always = (marks["mark"] == "golden").any(), params.compose.always is not None
-    always &= not made.evaluation.empty
-    if not moment.window or not (golden or always):
+    if training and again is not None:
+        made = _with_rows_again(made, params, moment, rows, mature, again)
+    elif training:
+        made = replace(made, recall=evaluated_before(rows, state.matrix, made.evaluation))
+    if params.compose.always is None or made.evaluation.empty or not moment.window:
         return made
     if start is not None:
         rows = rows_as_of(store, params.data, moment.cadence, moment.as_of, None, moment.window.end)
-    if golden:
-        made = replace(made, golden=golden_rows(rows, marks))
-        rows = rows[~rows["event_id"].isin(set(made.golden["event_id"])).to_numpy()]
-    return _with_history(made, params.compose, rows, mature) if always else made
+    return _with_history(made, params.compose, rows, mature)
 
 
-def _learned(state: State) -> pd.Timestamp | None:
-    "Return the newest event that a model in place, now or before, has learned from."
-    ends = [c.trained_until for c in state.card.champions if c.trained_until]
-    return max(map(pd.Timestamp, ends), default=None)
+def _learned(state: State, again=None) -> pd.Timestamp | None:
+    "Return the newest event that a model in place, now or before, or trained again learns from."
+    ends = [pd.Timestamp(c.trained_until) for c in state.card.champions if c.trained_until]
+    return max([*ends, *([again[1]["event_time"].max()] if again else [])], default=None)
+
+# %% ../../nbs/30_composition/02_compose.ipynb #ea9845aa
+def _with_rows_again(
+    made: Composed,  # with the evaluation set
+    params: Params,
+    moment: AsOf,
+    rows: pd.DataFrame,  # rows as of now, for the reference
+    mature: pd.Timestamp,  # labels of events from here on are too young
+    again: tuple[str, pd.DataFrame],  # name and rows of the training set
+) -> Composed:
+    "Make the rows of a model that is trained again the only training set; all of it is earlier."
+    composition = made.composition
+    if composition.answer != "evaluation only":
+        return made
+    (name, old), cohort = again, made.evaluation
+    held = f"{len(cohort):,} events from {cohort['window'].iloc[0]} are held out for evaluation"
+    told = {
+        "answer": "composed",
+        "reason": f"{held}; a model is trained again on exactly the {len(old):,} rows that it "
+        "learned from, all of them earlier.",
+        "sets": (_card(name, old),),
+        "checks": leak_checks({name: old}, cohort, params.data, moment.as_of),
+    }
+    return replace(
+        made,
+        composition=composition.model_copy(update=told),
+        sets={name: old},
+        reference=_reference(params.data, params.monitor, rows, mature, moment.number),
+    )
 
 # %% ../../nbs/30_composition/02_compose.ipynb #67c8da33
 def _with_history(
@@ -495,26 +506,6 @@ def _with_history(
     )
 
 # %% ../../nbs/30_composition/02_compose.ipynb #d2ca2877
-def _kept_out(marks: pd.DataFrame) -> set[str]:
-    "Events that experts exclude or keep as golden."
-    return set(marks["event_id"][marks["mark"].isin(["exclude", "golden"]).to_numpy()])
-
-
-def _marks_obeyed(
-    marks: pd.DataFrame, obeyed: Marked, sets: dict[str, pd.DataFrame]
-) -> dict[str, int]:
-    "Count by kind the marks that had an effect on a training set, and those that had none."
-    if marks.empty:
-        return {}
-    out = set().union(*obeyed.left.values())
-    taken = set().union(*(part["event_id"] for part in sets.values()))
-    kind = marks["mark"].isin(["exclude", "golden"])
-    had = marks["event_id"].isin(out).where(kind, marks["event_id"].isin(taken))
-    counts = marks["mark"][had.to_numpy(bool)].value_counts().to_dict()
-    idle = int((~had.to_numpy(bool)).sum())
-    return {str(k): int(n) for k, n in sorted(counts.items())} | ({"idle": idle} if idle else {})
-
-
 def _nothing(data: Data, reason: str) -> Composed:
     return Composed(
         Composition(

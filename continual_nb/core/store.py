@@ -253,22 +253,19 @@ def _no_labels(data: Data) -> pd.DataFrame:
 # %% ../../nbs/00_core/07_store.ipynb #fd2f2755
 def empty_rows(data: Data) -> pd.DataFrame:
     "Return the frame of rows with its columns and no row."
-    frame = pd.DataFrame(
-        {
-            "event_id": pd.Series(dtype="str"),
-            "event_time": pd.Series(dtype=TIME),
-            "window": pd.Series(dtype="str"),
-        }
-    )
-    for name in data.features:
-        frame[name] = pd.Series(dtype="float64" if name in data.numeric else "str")
+    numbers = set(data.numeric)
     answer = "float64" if data.task == "regression" else "str"
     kinds = {"answered": answer, "scored": "float64", "entity_key": "str"}
-    for name in data.carried:
-        frame[name] = pd.Series(dtype=kinds[name])
-    frame["label"] = pd.Series(dtype=answer)
-    frame["label_time"] = pd.Series(dtype=TIME)
-    return frame
+    columns = {
+        **{"event_id": "str", "event_time": TIME, "window": "str"},
+        **{name: "float64" if name in numbers else "str" for name in data.features},
+        **{name: kinds[name] for name in data.carried},
+        **{"label": answer, "label_time": TIME},
+    }
+    none = {
+        kind: pd.Series(dtype=kind) for kind in set(columns.values())
+    }  # one column of each kind
+    return pd.DataFrame({name: none[kind] for name, kind in columns.items()})
 
 # %% ../../nbs/00_core/07_store.ipynb #99968a08
 def label_delays(store: Store, as_of: pd.Timestamp) -> pd.DataFrame:

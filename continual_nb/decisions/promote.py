@@ -277,6 +277,7 @@ def promote(
             ingested,
             monitoring,
             proposal,
+            training,
             evaluation,
             outcome,
             decision,
@@ -590,7 +591,9 @@ def _listened(ledger, moment, feedback):
     return ledger
 
 # %% ../../nbs/60_decisions/08_promote.ipynb #0d638e73
-def _entries(params, ledger, moment, ingested, monitoring, proposal, evaluation, outcome, decision):
+def _entries(
+    params, ledger, moment, ingested, monitoring, proposal, training, evaluation, outcome, decision
+):
     "Append what was seen, proposed, found and decided to the ledger."
     about = {"iteration": moment.number, "window": moment.window.name if moment.window else None}
     alerts = [
@@ -642,6 +645,7 @@ def _entries(params, ledger, moment, ingested, monitoring, proposal, evaluation,
         answer=evaluation.answer,
         candidate=evaluation.placed,
         **compared(params, monitoring, evaluation, outcome.answer in ("promoted", "rolled back")),
+        **({"again": training.again.to_dict()} if training.again else {}),
     )
     return append(
         ledger,

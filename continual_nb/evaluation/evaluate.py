@@ -581,7 +581,8 @@ def run_evaluation(
     cards = state.card.champions
     first = frozenset(card.hash for card in cards if card.iteration == cards[0].iteration)
     over_time = (gains, fresher, choices_so_far(state.ledger, recipe, measured, first))
-    found = _over_time(params, state, training, composed, *over_time) if fresh else None
+    able = fresh and training.again is None  # a model that is trained again stands alone
+    found = _over_time(params, state, training, composed, *over_time) if able else None
     card, tested = found or (None, None)
     now = training
     for more in filter(None, (card, waits)):
@@ -618,7 +619,7 @@ def run_evaluation(
     refresh = tested is not None and tested.earlier is not None and found.candidate == card.hash
     if card is not None and found.candidate == card.hash:
         made = _as_of_now(card, now) if params.train.refit else None
-    elif found.candidate and params.train.refit and not (waits and found.candidate == waits.hash):
+    elif _to_refit(params, training, found.candidate, waits):
         card = next(c for c in training.challengers if c.hash == found.candidate)
         before = predecessors(state, params.train) if card.origin else Predecessors()
         made, model = _refit(params, composed, card, fresh[found.candidate], before)
@@ -689,3 +690,11 @@ def _recall(
         cells += row(params.data, fresh[card.hash], past, others, now, sure)
     model = found.candidate or state.card.champion
     return recall(state, cells, Placement(found.window, model) if model else None)
+
+# %% ../../nbs/50_evaluation/04_evaluate.ipynb #129da284
+def _to_refit(
+    params: Params, training: Training, candidate: str | None, waits: Card | None
+) -> bool:
+    "Tell whether the candidate is to learn from the evaluation rows too, once it has passed."
+    known = waits is not None and candidate == waits.hash
+    return bool(candidate and params.train.refit and training.again is None and not known)

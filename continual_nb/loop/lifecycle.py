@@ -331,6 +331,8 @@ def _asked_first(
     store = _store(project, earlier, here)
     if iteration.excluded:  # decided before the command was killed
         return iteration, None
+    if champion == "refit":
+        return _again_first(project, iteration, state, store)
     named = read_yaml(project.path("data/code.yaml")).get("libraries") or {}
     found = None if champion == "without" else check_model(project, state, store)
     replaced = champion == "replaced"  # what is to be replaced need not answer
@@ -340,12 +342,29 @@ def _asked_first(
         check_champion(found, anyway=champion == "as it answers")
     return replace(iteration, excluded=left), found
 
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #374475e4
+def _again_first(project: Project, iteration: Iteration, state, store) -> tuple:
+    "Make sure that the champion needs a refit and that its rows are there, before anything moves."
+    from continual_nb.loop.again import material
+    from continual_nb.loop.champion import check_model, unusable
+
+    found = check_model(project, state, store)
+    material(project, state, store, iteration.forgotten)
+    if found is None or found.usable:
+        raise ContinualError(
+            found.sentence if found else "the model in production answers from a log",
+            "it needs no refit; `continual open`",
+        )
+    left = unusable(project, state, store, True)
+    return replace(iteration, excluded=left, again=state.card.champion), found
+
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #348553a7
 def open_iteration(
     project: Project,
     iteration: Iteration,
     delivery=None,  # the source if it was read already
-    # "without": it is not asked; "as it answers": even if otherwise; "replaced": it need not answer
+    # "without": it is not asked; "as it answers": even if otherwise; "replaced": it need not answer;
+    # "refit": it is trained again on its own rows
     champion: str | None = None,
 ):  # loop.champion.ModelCheck: how it stands with the champion; None: there is none
     """Open an iteration: state in, store, code, snapshot. Killed at any point, `recover` finishes

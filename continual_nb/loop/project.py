@@ -47,6 +47,7 @@ class Iteration:
     edges: tuple[str, ...] = ()  # rows windows: starts so far, and the end of the last
     forgotten: tuple[str, ...] = ()  # events that this iteration leaves out (see loop.forget)
     excluded: tuple[str, ...] = ()  # hashes of models that it does not ask (see loop.champion)
+    again: str | None = None  # hash of the model that it trains again (see loop.again)
 
     def __post_init__(self):
         for name in ("edges", "forgotten", "excluded"):  # lists where they come from a file
@@ -69,6 +70,7 @@ class Iteration:
         for name in ("forgotten", "excluded"):
             if listed := getattr(self, name):
                 lines.append(f"{name}: [{', '.join(map(json.dumps, listed))}]")
+        lines += [f"again: {json.dumps(self.again)}"] if self.again else []
         return "\n".join(lines) + "\n"
 
 # %% ../../nbs/85_loop/03_project.ipynb #ba12c0de

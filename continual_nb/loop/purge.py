@@ -54,7 +54,8 @@ from .marks import PLACE as MARKED
 from .labels import FOLDER as LABELS
 from .lifecycle import _named, signature_over
 from .project import Project, note, noted
-from .rows import _learned, iteration_names, stage_files
+from .made import iteration_names, stage_files
+from .rows import _learned
 from .stages import _store, moment_of
 from .verify import folder_md5, lock_at
 

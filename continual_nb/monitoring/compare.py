@@ -818,8 +818,7 @@ class _Asked:
             )
         now = sampled(pd.DataFrame({n: ready[n] for n in names}, copy=False), SEARCHED)
         row, now = now.index.to_numpy(), now.reset_index(drop=True)
-        now["__row"] = self.at[row]
-        return m.look_, now
+        return m.look_, pd.DataFrame({**now, "__row": self.at[row]}, copy=False)
 
     def _contents(self, faulty) -> tuple[VectorDrift, ...]:
         "Compare texts and embeddings; they and the joint test share its part of alpha."

@@ -74,11 +74,12 @@ def rows_of(windows: int, n: int, columns: int = 8, every: str = "D", seed: int 
         "timedelta64[s]"
     )
     p = 1 / (1 + np.exp(-(x[:, :3] @ [1.2, -0.8, 0.5])))
-    frame = pd.DataFrame(x, columns=[f"x{k}" for k in range(columns)])
-    for k in range(0, columns, 5):  # every fifth is a category
-        frame[f"x{k}"] = pd.Series(np.array(list("abcde"))[np.digitize(x[:, k], [-1, 0, 1, 2])])
-    frame["y"] = (draw.random(len(frame)) < p).astype(int)
-    return frame.assign(id=[f"e{k:08d}" for k in range(len(frame))], t=times)
+    words = lambda k: np.array(list("abcde"))[np.digitize(x[:, k], [-1, 0, 1, 2])]
+    made = {
+        f"x{k}": x[:, k] if k % 5 else words(k) for k in range(columns)
+    }  # a fifth is categories
+    made |= {"y": (draw.random(len(x)) < p).astype(int)}
+    return pd.DataFrame(made | {"id": [f"e{k:08d}" for k in range(len(x))], "t": times})
 
 
 def settings(columns: int = 8, every: str = "day", **more):

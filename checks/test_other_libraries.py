@@ -1,6 +1,8 @@
 "A project lives on under another scikit-learn: two real versions of it, two environments."
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +86,16 @@ def test_a_downgrade_that_leaves_the_champion_mute_stops_before_anything_moves(
     assert f"{here} cannot be used here" in said and "nothing has moved" in said
     assert f"`pip install scikit-learn=={sklearn.__version__}`" in said
     assert {p: p.read_bytes() for p in shop.rglob("*.yaml")} == before
+
+    again = tmp_path / "again"
+    shutil.copytree(shop, again)
+    continual(again, "open", "--refit", first=other)
+    continual(again, "run", first=other)
+    told = [json.loads(line) for line in (again / "data/state/out/ledger.jsonl").open()]
+    (made,) = [entry["again"] for entry in told if entry.get("again")]
+    assert made["asked"] == 16 and made["apart"] < 0.01
+    assert made["made_with"]["scikit-learn"] == sklearn.__version__
+    assert "everything fits" in continual(again, "verify", first=other)
 
     continual(shop, "open", "--without-champion", first=other)
     continual(shop, "run", first=other)

@@ -2,6 +2,7 @@
 
 import cProfile
 import importlib.util
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from continual_nb.backtest.exact import Memory, go_on, moments
 from continual_nb.core.ingest import delivered
 from continual_nb.core.metrics import Metrics, Score
 from continual_nb.core.state import Card, Cell, State
+from continual_nb.core.store import empty_rows
 from continual_nb.evaluation.forgetting import MATRIX_WINDOWS, Placement, recall
 from continual_nb.policy.triggers import _attempts
 
@@ -72,6 +74,14 @@ def test_history_is_read_as_a_whole_only_for_the_yardstick_and_the_delays_of_lab
     read = [one for _, one in windows]
     assert read[-1] - read[-2] == 3  # events and labels, and labels alone, of one more partition
     assert read[-1] <= 3 * 44 + 30
+
+
+def test_a_wide_table_is_never_built_column_by_column():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.PerformanceWarning)
+        assert load.measure_fold(150, 200)["columns"] == 151
+        narrow, wide = (load.settings(n).data for n in (100, 1000))
+        assert calls(lambda: empty_rows(wide)) <= 12 * calls(lambda: empty_rows(narrow))
 
 
 def score(window: str, number: int, model: str = "m") -> Score:

@@ -230,9 +230,8 @@ def rows_as_of(
     )
     rows.insert(2, "window", cadence.names(rows["event_time"]))
     kinds = empty_rows(data).dtypes
-    rows = rows.astype(
-        {name: kinds[name] for name in rows.columns if rows[name].dtype != kinds[name]}
-    )  # a column that older arrivals lack
+    other = {name: kinds[name] for name, kind in rows.dtypes.items() if kind != kinds[name]}
+    rows = rows.astype(other) if other else rows  # a column that older arrivals lack
     return rows.sort_values(["event_time", "event_id"], kind="stable", ignore_index=True)
 
 # %% ../../nbs/00_core/07_store.ipynb #b65e86b7

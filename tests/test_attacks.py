@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import shutil
 import subprocess
 import zipfile
 
@@ -206,8 +207,23 @@ def test_a_clone_without_tags_verifies_nothing_and_seals_nothing(twice, copy):
     loop = copy(twice)
     loop.git("tag", "-d", *loop.git("tag").split())
     assert "the ledger holds decisions (1), and no seal of them" in broken(loop)
-    assert "git fetch --tags" in broken(loop, "open")
-    assert "git fetch --tags" in broken(loop, "seal")
+    for words in (("open",), ("seal",), ("run",)):
+        assert "git fetch --tags" in broken(loop, *words)
+    said = loop.continual("status", code=5).out
+    assert "is not in it: no window is opened or sealed" in said
+    assert said.rstrip().endswith("next: git fetch --tags")
+
+
+def test_a_shallow_clone_is_told_to_fetch_the_history_too(twice, tmp_path):
+    loop = type(twice)(tmp_path)
+    where = f"file://{twice.root}"
+    twice.run("git", "clone", "-q", "--depth", "1", where, str(loop.root), where=tmp_path)
+    shutil.copytree(twice.path(".dvc/cache"), loop.path(".dvc/cache"))
+    loop.dvc("checkout", "-q")
+    for words in (("verify",), ("open",)):
+        assert "`git fetch --tags --unshallow`" in broken(loop, *words)
+    loop.git("fetch", "-q", "--tags", "--unshallow")
+    assert "everything fits" in loop.continual("verify").out
 
 
 def test_a_tag_that_is_no_seal_and_one_that_holds_no_record_are_named(sealed, copy):

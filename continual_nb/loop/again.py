@@ -110,7 +110,7 @@ def _table(made: StageFiles, name: str, card: Champion) -> pd.DataFrame:
 
 
 def _own_rows(project: Project, card: Champion, name: str, trained: Card) -> pd.DataFrame:
-    "Read the rows that a model learned from; the evaluation rows are among them where it has a twin."
+    "Read the rows that a model learned from, with the evaluation rows where it has a twin."
     try:
         made = stage_files(project, name)
     except ContinualError as error:
@@ -133,7 +133,8 @@ def _same_as_on_card(card: Champion, rows: pd.DataFrame, gone: tuple[str, ...]) 
     span = known["event_time"].min().isoformat(), known["event_time"].max().isoformat()
     if (len(known), *span) != (card.rows, card.trained_from, card.trained_until):
         why = f"{len(known):,} rows were found, from {span[0][:10]} to {span[1][:10]}"
-        told = f"its card names {card.rows:,}, from {card.trained_from[:10]} to {card.trained_until[:10]}"
+        own = f"from {card.trained_from[:10]} to {card.trained_until[:10]}"
+        told = f"its card names {card.rows:,}, {own}"
         raise _refused(card, f"{why}; {told}")
     left = int(known["event_id"].isin(set(gone)).sum())
     if left:
@@ -185,7 +186,7 @@ def material(
     store: Store,  # history
     gone: tuple[str, ...] = (),  # events that nothing may learn from
 ) -> Material:
-    "Bring together what the champion was trained from. Raises ContinualError for what is not to be had."
+    "Bring together what the champion was trained from; what is not to be had is named."
     card = state.champion()
     if card is None:
         raise ContinualError(
@@ -217,7 +218,7 @@ def said_again(
     state: State,  # as it came in
     data,  # core.params.Data: names and kinds of the columns
 ) -> Training:
-    "Say in a training that it was a model before it, and how far its answers are from those of then."
+    "Say in a training what it repeats, and how far its answers are from those of then."
     about, kept = material.plan.about, state.answers.get(material.plan.about.model)
     if not training.challengers:
         why = "; ".join(training.failed.values()) or training.reason

@@ -6,8 +6,8 @@
 __all__ = ['WORDS_OF', 'DVC_OWNED', 'TRACKED', 'to_yaml', 'decision_yaml', 'steer_yaml', 'initial_state', 'write_code',
            'complete_pipeline', 'next_iteration', 'read_source', 'open_iteration', 'steer', 'roll_back', 'sign',
            'signing_key', 'signature_over', 'gpg_signature', 'ssh_signature', 'stale_stages', 'stale_parts', 'seal',
-           'finish_seal', 'check_commits', 'check_identity', 'recover', 'signed_automatically', 'run_iteration',
-           'repro', 'run_windows', 'refresh']
+           'missing_seal', 'finish_seal', 'check_commits', 'check_identity', 'recover', 'signed_automatically',
+           'run_iteration', 'repro', 'run_windows', 'refresh']
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #51f1d4c2
 import json
@@ -53,6 +53,7 @@ from ..core.params import read_yaml
 from ..core.table import SEALED, STAGES
 from ..core.tombstones import PURGED
 from continual_nb.loop.verify import (
+    bring_tags,
     check_made,
     check_open_iteration,
     check_working_state,
@@ -363,8 +364,8 @@ def open_iteration(
     project: Project,
     iteration: Iteration,
     delivery=None,  # the source if it was read already
-    # "without": it is not asked; "as it answers": even if otherwise; "replaced": it need not answer;
-    # "refit": it is trained again on its own rows
+    # "without": it is not asked; "as it answers": even if otherwise; "replaced": it need not
+    # answer; "refit": it is trained again on its own rows
     champion: str | None = None,
 ):  # loop.champion.ModelCheck: how it stands with the champion; None: there is none
     """Open an iteration: state in, store, code, snapshot. Killed at any point, `recover` finishes
@@ -812,18 +813,25 @@ def seal(project: Project, checked: bool = False) -> str:
     return tag
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #93ac41e5
-def _whole_history(project: Project, iteration: Iteration) -> None:
-    """Refuse to go on where the seals before are not in this clone's history: windows would be
-    sealed twice."""
+def missing_seal(
+    project: Project,  # a clone may lack tags, or the history that they stand in
+    iteration: Iteration,  # the one that is there
+) -> str | None:  # tag; None: every seal is there
+    "Name a seal that this clone's history lacks: windows would be sealed twice."
     tags = project.sealed_tags()
     gone = iteration.previous if iteration.previous not in (None, *tags) else None
     record = project.path(f"reports/{iteration.name}/record.json")
     if record.exists() and f"{project.tags}{iteration.name}" not in tags:
         gone = None if noted(project, "seal") else f"{project.tags}{iteration.name}"
-    if gone:
+    return gone
+
+
+def _whole_history(project: Project, iteration: Iteration) -> None:
+    "Refuse to go on where the seals before are not in this clone's history."
+    if gone := missing_seal(project, iteration):
         raise ContinualError(
             f"the seal {gone} is not in this history",
-            "`git fetch --tags`, or go to the branch on which it was sealed",
+            f"`{bring_tags(project)}`, or go to the branch on which it was sealed",
             code=5,
         )
 

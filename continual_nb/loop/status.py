@@ -12,7 +12,8 @@ from .code import LABELS, moved_pins
 from .expect import budgets_now
 from .edits import edits_of, problem_of, remedy_of
 from .project import Project
-from .lifecycle import stale_parts
+from .verify import bring_tags
+from .lifecycle import missing_seal, stale_parts
 from ..core.earlier import read_params
 from ..core.files import ContinualError, read_json
 from ..core.params import read_yaml
@@ -38,7 +39,10 @@ def status(project: Project) -> tuple[dict, int]:
     moved = {} if sealed else moved_pins(project.params(), project.root, named)
     edited = edits_of(project)
     damaged = [name for name in stale if name.endswith(".dvc")]
-    if damaged:  # before `dvc repro`, which would take what is there now for the truth
+    gone = missing_seal(project, iteration)
+    if gone:
+        step, code = bring_tags(project), 5
+    elif damaged:  # before `dvc repro`, which would take what is there now for the truth
         step, code = f"dvc checkout --force {' '.join(damaged)}", 5
     elif edited and edited[0].binds:
         step, code = remedy_of(edited[0]), 2
@@ -69,6 +73,9 @@ def status(project: Project) -> tuple[dict, int]:
         + (f" by {decision['by']}" if decision.get("by") else "")
     ]
     said += [f"stale      {', '.join(stale)}"] if stale else []
+    said += (
+        [f"history    the seal {gone} is not in it: no window is opened or sealed"] if gone else []
+    )
     said += [f"damaged    {name[:-4]}: not what {name} names" for name in damaged]
     said += [f"edited     {problem_of(edit)}; {remedy_of(edit)}" for edit in edited]
     said += [f"also stale {', '.join(foreign)} (your own stages: dvc repro)"] if foreign else []

@@ -86,8 +86,8 @@ class Again(Result):
         "Say what was trained again, and how far its answers are from those of then."
         made = f", made with scikit-learn {v}," if (v := self.made_with.get("scikit-learn")) else ""
         first = (
-            f"Model {self.model[:12]}{made} was trained again as it was in {self.iteration}, on the "
-            f"{self.rows:,} rows of its card."
+            f"Model {self.model[:12]}{made} was trained again as it was in {self.iteration}, "
+            f"on the {self.rows:,} rows of its card."
         )
         if self.apart is None:
             return f"{first} What it answered then was not recorded."

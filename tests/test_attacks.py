@@ -250,6 +250,43 @@ def test_only_tags_of_this_history_count_and_numbers_are_numbers(sealed, copy):
     assert [tag[5:-2] for tag in project.sealed_tags()[1:]] == ["998", "999", "1000"]
 
 
+def test_two_who_seal_the_same_iteration_are_told_and_both_ways_out_work(turned, copy):
+    loop = copy(turned)
+    main = loop.git("branch", "--show-current")
+    loop.git("checkout", "-q", "-b", "ada")
+    sign = ("sign", "approve", "--reason", "x", "--by")
+    loop.continual(*sign, "Ada")
+    loop.dvc("repro", "-q")
+    loop.continual("seal")
+    loop.git("checkout", "-q", main)
+    loop.dvc("repro", "-q")
+    loop.continual(*sign, "Grace")
+    loop.dvc("repro", "-q")
+    before, head = loop.everything(), loop.git("rev-parse", "HEAD")
+    said = broken(loop, "seal")
+    assert "iter/001-2024-01 is a seal outside this history (ada)" in said
+    assert loop.everything() == before and loop.git("rev-parse", "HEAD") == head
+    assert "next: continual seal" in loop.continual("status", code=2).out
+
+    taken = loop.copy(loop.home.parent / "taken")
+    for words in (("git", "stash", "-u", "-q"), ("git", "merge", "-q", "iter/001-2024-01")):
+        taken.run(*words)
+    taken.dvc("checkout", "-q", "--force")
+    assert "everything fits" in taken.continual("verify").out
+    taken.continual("open")
+
+    given_up = loop.copy(loop.home.parent / "given-up")
+    given_up.git("tag", "-d", "iter/001-2024-01")
+    given_up.continual("seal")
+    assert "everything fits" in given_up.continual("verify").out
+    given_up.run("git", "merge", "-q", "ada", code=1)
+    for words in (("status",), ("open",)):
+        said = broken(given_up, *words)
+        assert "a merge has left" in said and "`git merge --abort`" in said
+    given_up.git("merge", "--abort")
+    assert "next: continual open" in given_up.continual("status").out
+
+
 def change(file, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text

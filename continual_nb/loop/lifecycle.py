@@ -807,6 +807,7 @@ def seal(project: Project, checked: bool = False) -> str:
     _unlock_git(project)
     check_identity(project)
     check_commits(project)
+    _not_sealed_elsewhere(project, tag)
     note(project, "seal", name=iteration.name)
     finish_seal(project, iteration, tag)
     done(project, "seal")
@@ -872,6 +873,21 @@ def _sealable(project: Project, iteration: Iteration) -> None:
             code=2,
         )
 
+# %% ../../nbs/85_loop/12_lifecycle.ipynb #6c933f03
+def _not_sealed_elsewhere(project: Project, tag: str) -> None:
+    "Refuse a name that a seal outside this history has: two have turned the same iteration."
+    if not project.git("tag", "--list", tag).strip() or tag in project.sealed_tags():
+        return
+    words = ("branch", "--all", "--contains", tag, "--format=%(refname:short)")
+    found = project.git(*words, check=False).split()
+    where = f" ({', '.join(found[:3])})" if found else ""
+    raise ContinualError(
+        f"{tag} is a seal outside this history{where}: the same iteration was sealed there",
+        f"take it over: `git stash -u`, `git merge {tag}`, `dvc checkout --force`; or give it up: "
+        f"`git tag -d {tag}`, and seal here",
+        code=5,
+    )
+
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #bf9a5fd8
 def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
     "The steps of sealing, each of which can be repeated."
@@ -898,6 +914,7 @@ def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
     outcome = read_json(place / "evidence" / "outcome.json")
     _commit(project, f"Iteration {iteration.name}: {outcome['answer']}\n\n{outcome['verdict']}")
     if tag not in project.sealed_tags():
+        _not_sealed_elsewhere(project, tag)
         project.git("tag", "-a", tag, "-m", f"Iteration {iteration.name} sealed")
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #cf414b50

@@ -241,9 +241,13 @@ class Project:
     def check(self) -> None:
         """Read the small files that people edit; a broken one is named before anything else looks
         at it."""
-        self.params()
-        for name in ("iteration", "code", "decision", "steer"):
-            read_yaml(self.path(f"data/{name}.yaml"))
+        try:
+            self.params()
+            for name in ("iteration", "code", "decision", "steer"):
+                read_yaml(self.path(f"data/{name}.yaml"))
+        except ContinualError:
+            self._check_merged()
+            raise
         places = ["data/state/in", "data/store"]
         pulled = [name for name in places if read_pointer(self.path(f"{name}.dvc"))]
         if not self.path("data/state/out").exists() and self.is_sealed():
@@ -257,6 +261,18 @@ class Project:
                     "`dvc cache dir --local FOLDER/.dvc/cache`",
                     code=5,
                 )
+
+    def _check_merged(self) -> None:
+        "Name a merge that has left conflicts: what it has written is no file of a project."
+        listed = self.git("diff", "--name-only", "--diff-filter=U", check=False).split("\n")
+        left = [name for name in listed if name]
+        if left:
+            raise ContinualError(
+                f"a merge has left {len(left)} files in conflict, as {left[0]}",
+                "`git merge --abort`; two seals of one iteration are never one: keep the branch of "
+                "one of them",
+                code=5,
+            )
 
     def evidence(self) -> dict[str, str]:
         "Hash the evidence as it is now; missing pieces are named by an empty hash."

@@ -11,6 +11,7 @@ from loop import Loop
 DAMAGES = {
     "empty": lambda content: b"",
     "cut short": lambda content: content[: len(content) // 2],
+    "nothing in it": lambda content: b"null\n",
     "no text": lambda content: b"\xff\xfe\xe4" + content[3:],
 }
 READ = (".json", ".jsonl", ".yaml", ".lock", ".dvc", ".md", ".html", ".parquet", ".skops", ".zip")
@@ -71,7 +72,7 @@ def cases(loop: Loop):
         if name in NAMED:
             yield from ((name, damage, "status") for damage in DAMAGES)
         else:
-            yield name, list(DAMAGES)[number % 3], ("status", "verify")[number // 3 % 2]
+            yield name, list(DAMAGES)[number % 4], ("status", "verify")[number // 4 % 2]
 
 
 def test_a_damaged_file_is_named_with_a_remedy_and_is_no_bug(opened, copy):

@@ -5,6 +5,7 @@ import pandas as pd
 from continual_nb.core.files import to_csv
 from continual_nb.core.ingest import respelled
 from continual_nb.loop.labels import read
+from continual_nb.loop.stages import _csv
 from loop import events
 
 
@@ -56,3 +57,9 @@ def test_no_cell_of_a_csv_for_people_is_a_formula(tmp_path):
     assert list(opened["event_id"]) == ["'=1+1", "'+x", "'-x", "'@x", "'\tx", "-7", "1", ""]
     assert (opened["n"] == "-1.5").all()
     assert list(read(path)["event_id"]) == [*armed[:7], ""]  # answers find their events
+
+
+def test_no_cell_of_a_csv_for_plots_is_a_formula(tmp_path):
+    path = tmp_path / "columns.csv"
+    _csv(path, ("column", "=effect"), [("\t=x", 0.5), ("@cmd", None), ("plain", -1.5)])
+    assert path.read_text() == "column,'=effect\n'\t=x,0.5\n'@cmd,\nplain,-1.5\n"

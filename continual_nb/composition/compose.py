@@ -21,6 +21,13 @@ from continual_nb.composition.recipes import (
     take_steps,
 )
 from .apart import came_before_label, column_checks, kept_apart
+from continual_nb.composition.marks import (
+    MARK_FACT,
+    Marked,
+    golden_rows,
+    include_marked,
+    obey_marks,
+)
 from .samplers import Context, all_rows, row_cap
 from .result import Check, Composed, Composition, SetCard
 from .weak import weak_facts, with_weak_labels
@@ -263,6 +270,7 @@ def compose(
     labels: int = 0,  # how many of its events people are asked to label for that
     learned: pd.Timestamp | None = None,  # see `newest_cohort`
     before: np.ndarray | None = None,  # (n,) bool: rows that came in before their label was known
+    marks: pd.DataFrame = pd.DataFrame(columns=list(MARK_FACT)),  # of experts, see `current_marks`
 ) -> Composed:
     """Compose the evaluation set and, if the iteration is to improve, one training set per recipe,
     or the rows for a correction."""
@@ -281,6 +289,8 @@ def compose(
             "nothing to train on or to measure with.",
         )
     odd = unlike(known, rows, params, monitor)
+    wanted = set(marks["event_id"][(marks["mark"] == "include").to_numpy()])
+    odd = odd[~odd["event_id"].isin(wanted).to_numpy()].reset_index(drop=True)
     queue = _queue(rows, mature_before, params, odd, doubted, labels)
     cards = {"evaluation": _card("evaluation", evaluation), "queue": len(queue)}
     where = (
@@ -319,9 +329,11 @@ def compose(
     unseen = (
         kept if learned_until is None else kept[(kept["event_time"] > learned_until).to_numpy()]
     )
-    able = eligible_rows(unseen, begins, mature_before)
+    obeyed = obey_marks(eligible_rows(unseen, begins, mature_before), marks)
+    able = obeyed.rows
     rules = params.weak_labels if learned_until is None else ()  # a correction takes none
     open_ = kept["label"].isna() & (kept["event_time"] < min(begins, mature_before))
+    open_ &= ~kept["event_id"].isin(_kept_out(marks))
     able, facts, cards["rules"] = _with_rules(
         rules, able, kept[open_.to_numpy()], data, params.weak_accuracy, as_of
     )
@@ -331,6 +343,7 @@ def compose(
     context = Context(data, begins, now_of(kept, evaluation, able), windows, params.seed)
     taken, failed = take_recipes(recipes, able, context, params.min_rows)
     taken = {name: _naming_rules(part, facts) for name, part in taken.items()}
+    taken = {name: include_marked(part, able, marks) for name, part in taken.items()}
     sets = {name: part.rows for name, part in taken.items()}
     if not sets:
         new = "" if learned_until is None else " and are new to the model"
@@ -358,7 +371,8 @@ def compose(
         if learned_until is None
         else "the model's answers are corrected on events that are new to it,"
     )
-    reasons = row_reasons(rows, taken, evaluation, mature_before, set(odd["event_id"]), apart.left)
+    left = {**obeyed.left, **apart.left}
+    reasons = row_reasons(rows, taken, evaluation, mature_before, set(odd["event_id"]), left)
     composition = Composition(
         answer="composed",
         reason=f"{where}; {learns} {said}, all of it earlier.",
@@ -366,6 +380,7 @@ def compose(
         left_out=_left_out(reasons),
         failed=failed,
         checks=checks,
+        marks=_marks_obeyed(marks, obeyed, sets),
         **cards,
     )
     return Composed(
@@ -389,6 +404,7 @@ def compose_for(
     # as it came in: its champion tells which rows are new to it, its reference which are unlike it,
     # its matrix which windows were evaluated before
     state: State = State(),
+    marks: pd.DataFrame = pd.DataFrame(columns=list(MARK_FACT)),  # of experts, see `current_marks`
     # name and rows of the one training set, in place of recipes: a model is to be trained again
     again: tuple[str, pd.DataFrame] | None = None,
 ) -> Composed:
@@ -440,16 +456,23 @@ def compose_for(
         proposal.labels,
         _learned(state, again),
         came_before_label(rows, store) if training and again is None and len(rows) else None,
+        marks,
     )
     if training and again is not None:
         made = _with_rows_again(made, params, moment, rows, mature, again)
     elif training:
         made = replace(made, recall=evaluated_before(rows, state.matrix, made.evaluation))
-    if params.compose.always is None or made.evaluation.empty or not moment.window:
+    made = replace(made, unlearned=tuple(sorted(_kept_out(marks))))
+    golden, always = (marks["mark"] == "golden").any(), params.compose.always is not None
+    always &= not made.evaluation.empty
+    if not moment.window or not (golden or always):
         return made
     if start is not None:
         rows = rows_as_of(store, params.data, moment.cadence, moment.as_of, None, moment.window.end)
-    return _with_history(made, params.compose, rows, mature)
+    if golden:
+        made = replace(made, golden=golden_rows(rows, marks))
+        rows = rows[~rows["event_id"].isin(set(made.golden["event_id"])).to_numpy()]
+    return _with_history(made, params.compose, rows, mature) if always else made
 
 
 def _learned(state: State, again=None) -> pd.Timestamp | None:
@@ -506,6 +529,26 @@ def _with_history(
     )
 
 # %% ../../nbs/30_composition/02_compose.ipynb #d2ca2877
+def _kept_out(marks: pd.DataFrame) -> set[str]:
+    "Events that experts exclude or keep as golden."
+    return set(marks["event_id"][marks["mark"].isin(["exclude", "golden"]).to_numpy()])
+
+
+def _marks_obeyed(
+    marks: pd.DataFrame, obeyed: Marked, sets: dict[str, pd.DataFrame]
+) -> dict[str, int]:
+    "Count by kind the marks that had an effect on a training set, and those that had none."
+    if marks.empty:
+        return {}
+    out = set().union(*obeyed.left.values())
+    taken = set().union(*(part["event_id"] for part in sets.values()))
+    kind = marks["mark"].isin(["exclude", "golden"])
+    had = marks["event_id"].isin(out).where(kind, marks["event_id"].isin(taken))
+    counts = marks["mark"][had.to_numpy(bool)].value_counts().to_dict()
+    idle = int((~had.to_numpy(bool)).sum())
+    return {str(k): int(n) for k, n in sorted(counts.items())} | ({"idle": idle} if idle else {})
+
+
 def _nothing(data: Data, reason: str) -> Composed:
     return Composed(
         Composition(

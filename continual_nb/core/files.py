@@ -109,14 +109,23 @@ def _way_back(path: Path) -> str:
     return f"run `dvc checkout --force {path}` or `git restore {path}`"
 
 # %% ../../nbs/00_core/01_files.ipynb #dbe5332c
-def read_json(path: Path) -> Any:
-    "Read a JSON file; a broken one is named with its line."
+def read_json(
+    path: Path,  # the file
+    kind: type = object,  # what it must hold: dict or list
+) -> Any:
+    "Read a JSON file; a broken one is named with its line, another shape with what it is."
     text = read_text(path)
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except json.JSONDecodeError as error:
         why = f"line {error.lineno}: {error.msg}" if text else "it is empty"
         raise ContinualError(f"{path} is not JSON ({why})", _way_back(path), code=5) from error
+    if not isinstance(found, kind):
+        words = {dict: "an object", list: "a list"}
+        held = words.get(type(found), text.strip()[:20])
+        why = f"{path} holds {held} where {words[kind]} belongs"
+        raise ContinualError(why, _way_back(path), code=5)
+    return found
 
 # %% ../../nbs/00_core/01_files.ipynb #86d18c1f
 def write_parquet(

@@ -303,8 +303,8 @@ def read_state(folder: Path) -> State:
     models = {hash_: _model_bytes(folder, hash_) for hash_ in kept}
     return State(
         card,
-        tuple(Partition.model_validate(p) for p in read_json(folder / "store.json")),
-        tuple(Score.model_validate(s) for s in read_json(folder / "scores.json")),
+        tuple(Partition.model_validate(p) for p in read_json(folder / "store.json", list)),
+        tuple(Score.model_validate(s) for s in read_json(folder / "scores.json", list)),
         ledger,
         optional("reference.json"),
         optional("prediction.json"),

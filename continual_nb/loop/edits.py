@@ -100,7 +100,7 @@ def _settings_at(project: Project, revision: str | None) -> dict[str, Any] | Non
 def _taken_with(project: Project) -> dict[str, Any] | None:
     "Read the settings of the open snapshot; None where there is none, or it does not say."
     head = project.folder("snapshot") / "arrival.json"
-    taken = read_json(head) if head.exists() else {}
+    taken = read_json(head, dict) if head.exists() else {}
     return taken.get("settings") if taken.get("iteration") == project.iteration().name else None
 
 # %% ../../nbs/85_loop/10_edits.ipynb #d399670d

@@ -304,7 +304,7 @@ def _known_words(project: Project, delivery) -> None:
 
     sealed = project.is_sealed()
     manifest = project.path(f"data/state/{'out' if sealed else 'in'}/store.json")
-    known = read_json(manifest) if manifest.exists() else []
+    known = read_json(manifest, list) if manifest.exists() else []
     partitions = [Partition.model_validate(p) for p in known][-WORDS_OF:]
     if not partitions:
         return
@@ -438,7 +438,7 @@ def _snapshot_now(project: Project, iteration: Iteration, delivery) -> None:
         shutil.rmtree(left, ignore_errors=True)
     head = place / "arrival.json"
     if head.exists():
-        known = read_json(head)
+        known = read_json(head, dict)
         if (known["iteration"], known["as_of"]) == (iteration.name, iteration.as_of):
             return
     beside = Path(tempfile.mkdtemp(prefix=".arrival-", dir=place.parent))

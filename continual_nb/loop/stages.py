@@ -30,6 +30,7 @@ from continual_nb.core.files import (
     publish,
     read_json,
     read_parquet,
+    to_csv,
     write_bytes,
     write_json,
     write_parquet,
@@ -113,8 +114,8 @@ def snapshot(project: Project, out: Path) -> str | None:
     head = project.folder("snapshot") / "arrival.json"
     if (
         head.exists()
-        and read_json(head)["iteration"] == iteration.name
-        and read_json(head)["as_of"] == iteration.as_of
+        and read_json(head, dict)["iteration"] == iteration.name
+        and read_json(head, dict)["as_of"] == iteration.as_of
     ):
         return None
     return take_snapshot(project, iteration, out)
@@ -124,6 +125,7 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
     "Write the arrival of an iteration: what is known as of its moment and not in the store."
     from continual_nb.loop.deployed import read_delivery
     from continual_nb.loop.labels import answers
+    from continual_nb.loop.marks import marks_now
     from continual_nb.core.ingest import new_columns, snapshot, with_answers
 
     data, state = project.params().data, _state(project, iteration)
@@ -139,6 +141,8 @@ def take_snapshot(project: Project, iteration: Iteration, out: Path, delivery=No
         print(f"note: {one.sentence}", file=sys.stderr, flush=True)
     if delivery.codebook:
         write_json(out / CODEBOOK, delivery.codebook)
+    if len(marks := marks_now(project)):
+        write_parquet(out / "marks.parquet", _one_type(marks))
     _rows_again(project, iteration, store, out)
     write_json(
         out / "arrival.json",
@@ -178,7 +182,7 @@ AGAIN_FILES = ("again.json", "again.parquet", "again-asked.parquet")  # see loop
 def _fresh_columns(project: Project, iteration: Iteration, unused: dict) -> dict:
     "Compare the unused columns with those of the iteration before; its snapshot still lies there."
     path = project.folder("snapshot") / COLUMNS
-    last = read_json(path) if path.exists() else {}
+    last = read_json(path, dict) if path.exists() else {}
     again = last.get("iteration") == iteration.name
     before = last.get("before") if again else last.get("unused")
     known = list(unused) if before is None else before
@@ -200,7 +204,7 @@ def ingest(project: Project, out: Path) -> str:
 
     params, iteration = project.params(), project.iteration()
     moment, state = moment_of(project, iteration), _state(project, iteration)
-    head = read_json(project.folder("snapshot") / "arrival.json")
+    head = read_json(project.folder("snapshot") / "arrival.json", dict)
     frames = (
         read_parquet(project.folder("snapshot") / f"{name}.parquet")
         for name in ("events", "labels", "rejected", "corrections")
@@ -224,7 +228,7 @@ def ingest(project: Project, out: Path) -> str:
     partition, files, findings = ingest(arrival, params.data, params.ingest, moment)
     findings += held_to(_suite(project), arrival.events, arrival.labels["label"], params.data)
     columns = project.folder("snapshot") / COLUMNS
-    fresh = read_json(columns)["new"] if columns.exists() else {}
+    fresh = read_json(columns, dict)["new"] if columns.exists() else {}
     findings += new_columns(fresh, len(arrival.events))
     for name, frame in files.items():
         write_parquet(out / name, frame)
@@ -296,19 +300,10 @@ def monitor(project: Project, out: Path) -> str:
 
 # %% ../../nbs/85_loop/11_stages.ipynb #0413d7ea
 def _csv(path: Path, head: tuple[str, ...], rows: list[tuple]) -> None:
-    """Write a small CSV for `dvc plots`; a cell that a spreadsheet would take for a formula is
-    quoted."""
-    import csv
-    import io
+    "Write a small CSV for `dvc plots`, in which no cell is a formula."
+    import pandas as pd
 
-    buffer = io.StringIO()
-    safe = lambda cell: (
-        "'" + cell if isinstance(cell, str) and cell[:1] in "=+-@" else "" if cell is None else cell
-    )
-    csv.writer(buffer, lineterminator="\n").writerows(
-        [head, *[[safe(cell) for cell in row] for row in rows]]
-    )
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, to_csv(pd.DataFrame(rows, columns=list(head))))
 
 # %% ../../nbs/85_loop/11_stages.ipynb #d3f73631
 def decide(project: Project, out: Path) -> str:
@@ -335,6 +330,8 @@ def compose(project: Project, out: Path) -> str:
 
     iteration = project.iteration()
     state, ingested, store = history(project, iteration)
+    marks = project.folder("snapshot") / "marks.parquet"
+    marked = {"marks": read_parquet(marks)} if marks.exists() else {}
     again = Material.read(project.folder("ingest"))
     made = compose_for(
         project.params(),
@@ -343,7 +340,8 @@ def compose(project: Project, out: Path) -> str:
         ingested,
         Proposal.read(project.folder("decide")),
         state,
-        (again.plan.set, again.rows) if again else None,
+        **marked,
+        again=(again.plan.set, again.rows) if again else None,
     )
     made.composition.write(out)
     if again and made.sets:
@@ -361,6 +359,10 @@ def compose(project: Project, out: Path) -> str:
         write_parquet(out / "reasons.parquet", made.reasons)
     if len(made.recall):
         write_parquet(out / "recall.parquet", made.recall)
+    if len(made.golden):
+        write_parquet(out / "golden.parquet", made.golden)
+    if made.unlearned:
+        write_json(out / "unlearned.json", list(made.unlearned))
     if made.reference is not None:
         made.reference.write(out)
     return made.composition.answer
@@ -421,7 +423,8 @@ def _composed(project: Project):
 
     folder = project.folder("compose")
     composition, earlier = Composition.read(folder), folder / "recall.parquet"
-    everything = folder / "always.parquet"
+    everything, golden = folder / "always.parquet", folder / "golden.parquet"
+    out = folder / "unlearned.json"
     names = [card.name for card in composition.sets]
     return Composed(
         composition,
@@ -430,6 +433,8 @@ def _composed(project: Project):
         evaluation=read_parquet(folder / "evaluation.parquet"),
         recall=read_parquet(earlier) if earlier.exists() else pd.DataFrame(),
         always=read_parquet(everything) if everything.exists() else None,
+        golden=read_parquet(golden) if golden.exists() else pd.DataFrame(),
+        unlearned=tuple(read_json(out)) if out.exists() else (),
     )
 
 

@@ -87,7 +87,7 @@ def status(project: Project) -> tuple[dict, int]:
     asked = (
         0
         if "decide" in stale or sealed
-        else read_json(project.folder("decide") / "proposal.json")["labels"]
+        else read_json(project.folder("decide") / "proposal.json", dict)["labels"]
     )
     said += (
         [

@@ -8,7 +8,8 @@ __all__ = ['Segment', 'Origin', 'Card', 'Again', 'Training']
 # %% ../../nbs/40_training/01_cards.ipynb #3296e9c5
 from typing import Any, ClassVar, Literal
 
-from ..core.results import Result, Section, Table
+from ..core.pictures import BLUE, QUIET, axes, picture
+from ..core.results import Picture, Result, Section, Table, days_from_to
 
 # %% ../../nbs/40_training/01_cards.ipynb #d9561388
 class Segment(Result):
@@ -70,6 +71,10 @@ class Card(Result):
     lacks: dict[str, tuple[str, ...]] = {}
     origin: Origin | None = None  # None: trained from scratch on its rows
 
+    def section(self) -> Section:
+        "Show what it is, what it learned from, and what it was chosen by."
+        return _shown(self)
+
 # %% ../../nbs/40_training/01_cards.ipynb #155715cf
 class Again(Result):
     "A model trained again on the rows of its card, since it cannot be used as it was kept."
@@ -126,6 +131,53 @@ def _segments(card: Card) -> Table:
     )
     heads = ("segment", "rows", "own share", "rows of the check", "loss saved per event")
     return Table(heads, cells, f"Segments of {card.recipe}, against the model of all rows")
+
+# %% ../../nbs/40_training/01_cards.ipynb #9ddd430b
+def _bars(values: dict[str, float], chosen: set[str], axis: str, alt: str) -> Picture:
+    "Draw one bar a name, those that were chosen in blue."
+    figure, ax = axes(height=0.7 + 0.3 * len(values))
+    names = list(values)[::-1]
+    colours = [BLUE if name in chosen else QUIET for name in names]
+    ax.barh(names, [values[name] for name in names], color=colours, height=0.6)
+    ax.set_xlabel(axis)
+    return picture(figure, alt)
+
+
+def _drawn(card: Card) -> tuple[Picture, ...]:
+    "What its members scored before it was chosen, or what share each has in its answer."
+    made = []
+    if len(card.inner) > 1:
+        best = min(card.inner, key=card.inner.get)
+        alt = f"{best} has the lowest loss on the newest training rows, {card.inner[best]:.3g}."
+        made.append(_bars(card.inner, {best}, "loss on the newest training rows", alt))
+    if card.origin and card.origin.weights:
+        weights = card.origin.weights
+        most = max(weights, key=weights.get)
+        alt = f"{weights[most]:.0%} of its answer comes from {most}."
+        made.append(_bars(weights, {most}, "share of the answer", alt))
+    return tuple(made)
+
+
+def _shown(card: Card) -> Section:
+    "A model card of a challenger."
+    spell = lambda value: f"{value:,.3g}"
+    about = {
+        "hash": card.hash[:12],
+        "model": _how(card),
+        "recipe": card.recipe,
+        "training rows": f"{card.rows:,}",
+        "training events": days_from_to(card.trained_from, card.trained_until),
+        "windows": ", ".join(card.windows) if len(card.windows) < 4 else f"{len(card.windows)}",
+        "classes": ", ".join(card.classes) or "none: a regression",
+        "constant answer": ", ".join(f"{k} {spell(v)}" for k, v in card.constant.items()),
+        "size": f"{card.size / 1000:,.0f} kB",
+    }
+    tables = (Table(("", "this model"), tuple(about.items()), f"Card of {card.recipe}"),)
+    tables += (_segments(card),) if card.origin and card.origin.segments else ()
+    lead = f"{_how(card)}, trained on {card.rows:,} rows of the recipe {card.recipe}."
+    return Section(
+        f"Model {card.hash[:7]}", lead, _drawn(card), tables, tuple(_where_absent((card,)))
+    )
 
 # %% ../../nbs/40_training/01_cards.ipynb #bc0b3e8d
 class Training(Result):

@@ -324,25 +324,24 @@ def decide(project: Project, out: Path) -> str:
 # %% ../../nbs/85_loop/11_stages.ipynb #0ae49d14
 def compose(project: Project, out: Path) -> str:
     "Compose the evaluation set, and the training sets if the model is to be improved."
-    from continual_nb.composition.compose import compose_for
-    from continual_nb.loop.again import Material
+    from continual_nb.composition.compose import compose_for, with_rows_again
+    from continual_nb.core.state import read_state
     from continual_nb.policy.result import Proposal
 
     iteration = project.iteration()
     state, ingested, store = history(project, iteration)
     marks = project.folder("snapshot") / "marks.parquet"
     marked = {"marks": read_parquet(marks)} if marks.exists() else {}
-    again = Material.read(project.folder("ingest"))
+    proposal, again = Proposal.read(project.folder("decide")), _to_train_again(project)
+    if again:  # no recipe is asked: what is composed is the evaluation set and the reference
+        proposal = proposal.model_copy(update={"means": "refresh reference"})
+        state = read_state(project.path("data/state/in"))
     made = compose_for(
-        project.params(),
-        moment_of(project, iteration),
-        store,
-        ingested,
-        Proposal.read(project.folder("decide")),
-        state,
-        **marked,
-        again=(again.plan.set, again.rows) if again else None,
+        project.params(), moment_of(project, iteration), store, ingested, proposal, state, **marked
     )
+    if again:
+        as_of = moment_of(project, iteration).as_of
+        made = with_rows_again(made, project.params().data, as_of, again.plan.set, again.rows)
     made.composition.write(out)
     if again and made.sets:
         again.write(out)
@@ -366,6 +365,16 @@ def compose(project: Project, out: Path) -> str:
     if made.reference is not None:
         made.reference.write(out)
     return made.composition.answer
+
+# %% ../../nbs/85_loop/11_stages.ipynb #820e0bde
+def _to_train_again(project: Project):
+    "Read what a model is trained again from, if new models are to be trained at all."
+    from continual_nb.loop.again import Material
+    from continual_nb.policy.result import TRAINS, Proposal
+
+    proposal = Proposal.read(project.folder("decide"))
+    trains = proposal.action == "improve" and proposal.means in TRAINS
+    return Material.read(project.folder("ingest")) if trains else None
 
 # %% ../../nbs/85_loop/11_stages.ipynb #c665940a
 def train(project: Project, out: Path) -> str:

@@ -6,8 +6,8 @@
 __all__ = ['THREADS', 'GROUPS', 'ANSWERS', 'Commands', 'fail', 'terminal', 'wrapped_line', 'cli', 'command', 'answering', 'init',
            'run', 'open_', 'steer', 'rollback', 'sign', 'feedback', 'seal', 'next_', 'expect', 'expect_list',
            'expect_accept', 'expect_check', 'labels', 'labels_export', 'labels_import', 'labels_status', 'why', 'diff',
-           'forget', 'mark', 'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'doors', 'schema',
-           'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials', 'stage',
+           'explain', 'forget', 'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'doors',
+           'schema', 'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials', 'stage',
            'complete_user', 'main', 'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/01_main.ipynb #823a7768
@@ -54,6 +54,7 @@ GROUPS = {
         "steer": "Override the action that the policy proposes.",
         "rollback": "Propose an earlier champion, with your reason.",
         "feedback": "Comment on a report; it enters the record.",
+        "explain": "Say why the new model answers otherwise, for all or one event.",
         "verdict": "Record what an incident turned out to be.",
         "expect": "List, add or accept expectations of the data.",
     },
@@ -61,7 +62,6 @@ GROUPS = {
         "labels": "Write the label queue; take answers back.",
         "why": "Say why a row is in a training set, or not.",
         "diff": "Compare two composed sets.",
-        "mark": "Include, exclude, relabel rows, or keep them golden.",
         "forget": "List what a row has reached; leave it out, or erase it.",
         "recipes": "Compare the recipes on past windows.",
     },
@@ -959,6 +959,27 @@ def diff(
     found = diff_iterations(project, first, second)
     return {**found.to_dict(), "said": found.lines()}, 0
 
+# %% ../../nbs/90_cli/01_main.ipynb #0b37f2bf
+@cli.command()
+@click.argument("event", required=False)
+@click.option(
+    "--set", "changes", metavar="COLUMN=VALUE", multiple=True, help="What if? Repeatable."
+)
+@command(changes=False)
+def explain(
+    project,  # where to look
+    event,  # event id; None: all evaluation events
+    changes,  # column=value, for one event
+):
+    """Say why the new model answers otherwise than the present one.
+
+    With EVENT: what both answer for it, column by column, and with --set what they would answer.
+    """
+    from continual_nb.loop.explained import explained
+
+    found = explained(project, event, changes)
+    return {**found.to_dict(), "said": found.lines()}, 0
+
 # %% ../../nbs/90_cli/01_main.ipynb #ba883c88
 @cli.command()
 @click.argument("rows", metavar="ROW", nargs=-1, required=True)
@@ -1004,46 +1025,6 @@ def forget(
     return {"forgotten": new, "reached": [found.to_dict() for found in traces], "said": said}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #eb84facc
-@cli.command()
-@click.argument("mark", metavar="[MARK]", required=False)
-@click.argument("rows", metavar="[ROW]...", nargs=-1)
-@click.option("--slice", "where", metavar="COLUMN=VALUE", multiple=True, help="Rows of a group.")
-@click.option("--settled", is_flag=True, help="Only rows whose label a person gave.")
-@click.option("--label", metavar="VALUE", help="relabel, golden: what the label should be.")
-@click.option("--by", metavar="NAME", default="", help="Who says so.")
-@click.option("--reason", default="", help="Why.")
-@command()
-def mark(
-    project,  # whose rows
-    mark,  # include, exclude, relabel, golden, undo; None lists
-    rows,  # event ids
-    where,  # slices
-    settled,  # only those whose label a person gave
-    label,  # of relabel and golden
-    by,  # who says so
-    reason,  # why
-):
-    """Mark rows: include, exclude, relabel, golden, or undo; without a MARK, list what holds.
-
-    Marks are only added (data/marks.jsonl), the last one of a row holds, and the next
-    iteration that is opened obeys. The rows that decide are never touched. Golden rows reach
-    no training set: every later challenger is compared with the champion on them.
-    """
-    from continual_nb.loop.marking import proposed_golden, rows_to_mark
-    from continual_nb.loop.marks import mark_rows, marks_now
-
-    if mark is None:
-        held, more = marks_now(project), proposed_golden(project)
-        lines = [f"{r.event_id}: {r.mark} by {r.by}: {r.reason}" for r in held.itertuples()]
-        said = [*(lines or ["no row is marked"]), *(f"next: {one.sentence}" for one in more)]
-        told = held.astype(object).where(held.notna(), None).to_dict("records")
-        return {"marks": told, "proposed": [one.to_dict() for one in more], "said": said}, 0
-    new = mark_rows(project, rows_to_mark(project, rows, where, settled), mark, by, reason, label)
-    said = [f"{len(new)} rows are news in data/marks.jsonl ({mark})"]
-    said.append("next: `continual open`, after the seal; that iteration obeys")
-    return {"marked": new, "said": said}, 0
-
-
 def _purge(project, rows, by, reason, dry_run, key):
     "Show what an erasure would change, or carry it out once it was shown."
     from continual_nb.interfaces.signing import git_name

@@ -151,6 +151,15 @@ class Evaluation(Worded):
         "Hash of what would be put in place: the candidate's refit, or the candidate itself."
         return self.refit.placed if self.refit else self.candidate
 
+    def closest(self, challengers) -> str | None:
+        """Hash of the candidate, or of the one of these challengers that gained most; None where none
+        was compared."""
+        gains = {c.challenger: c.overall.gain for c in self.comparisons if c.overall}
+        found = {key: gains[key] for key in challengers if key in gains}
+        if self.candidate in challengers:
+            return self.candidate
+        return max(found, key=found.get) if found else None
+
     @property
     def stop(self) -> str:
         "Say that to stop predicting would be better still, where that is proven; empty where not."

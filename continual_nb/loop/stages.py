@@ -466,6 +466,7 @@ def evaluate(project: Project, out: Path) -> str:
     )
     evaluation.write(out)
     _record_answers(project, out, composed.evaluation, _challengers(project) | refitted)
+    _explain(project, out, state, evaluation, composed.evaluation)
     for hash_, content in refitted.items():
         write_bytes(out / f"{hash_}.skops", content)
     write_json(out / "metrics.json", metrics_line(evaluation, state.card.champion))
@@ -501,6 +502,22 @@ def _record_answers(project: Project, out: Path, rows, models: dict[str, bytes])
     own, trusted = params.train, params.train.trusted_types
     loaded = {h: load(c, h, trusted, named_types(c, own)) for h, c in sorted(models.items())}
     write_json(out / "answers.json", recorded_answers(params.data, rows, loaded))
+
+# %% ../../nbs/85_loop/11_stages.ipynb #77d9aa3d
+def _explain(project: Project, out: Path, state, evaluation, rows) -> None:
+    "Write why the best challenger answers otherwise than the champion, where there are both."
+    from continual_nb.core.models import load, named_types
+    from continual_nb.evaluation.explain import explain
+
+    challengers, params = _challengers(project), project.params()
+    best = evaluation.closest(challengers)
+    if best is None or state.card.champion is None:
+        return
+    trusted, types = params.train.trusted_types, named_types(challengers[best], params.train)
+    model = load(challengers[best], best, trusted, types)
+    champion = state.model(state.card.champion, params.train)
+    found = explain(params.data, rows, champion, model)
+    found.write(out) if found else None
 
 # %% ../../nbs/85_loop/11_stages.ipynb #4e59f3f8
 def _with_what_was_left_out(project: Project, iteration: Iteration, after):

@@ -336,6 +336,7 @@ class Record:
     earlier: Earlier  # the iterations before
     provenance: Provenance  # what the page rests on
     summary: Summary | None = None  # for the index; None where no iteration has finished
+    explanation: Result | None = None  # why the best challenger answers otherwise; None: no two
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -380,6 +381,7 @@ class Record:
             summary=None
             if isinstance(parts["outcome"], Missing)
             else _summary(params, head, parts, changed, len(heard.new)),
+            explanation=_explanation(project, words),
         )
 
 # %% ../../nbs/80_reporting/02_record.ipynb #539d6d2f
@@ -389,6 +391,15 @@ def _part(project: Path, name: str) -> Result:
     if not (project / where).exists():
         return Missing(part=name, where=where)
     return parts()[name].read((project / where).parent)
+
+
+def _explanation(project: Path, words: Words) -> Result | None:
+    "Read why the models answer otherwise, if the stage evaluate has said it."
+    from continual_nb.evaluation.explain import Explanation
+
+    folder = (project / RESULTS["evaluation"]).parent
+    there = (folder / Explanation.file).exists()
+    return Explanation.read(folder).worded(words) if there else None
 
 
 def _objective(project: Path) -> Objective:

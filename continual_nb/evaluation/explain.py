@@ -103,12 +103,13 @@ class Importance(Worded):
 def _added_loss(
     data: Data, model: Model, rows: pd.DataFrame, name: str, rng: np.random.Generator
 ) -> np.ndarray:
-    "Mean loss of every row over shuffles of one column."
+    "What shuffling one column adds to the loss of every row, as a mean over shuffles."
+    base = losses(data, rows["label"], predict(model, rows, data))
     order = np.concatenate([rng.permutation(len(rows)) for _ in range(SHUFFLES)])
     many = pd.concat([rows] * SHUFFLES, ignore_index=True)
     many[name] = rows[name].take(order).to_numpy()
     lost = losses(data, many["label"], predict(model, many, data))
-    return lost.reshape(SHUFFLES, len(rows)).mean(axis=0)
+    return (lost.reshape(SHUFFLES, len(rows)) - base).mean(axis=0)
 
 
 def importance(
@@ -122,9 +123,7 @@ def importance(
     "Shuffle one column and measure what it costs each model."
     clusters, added = clusters_of(rows), []
     for model in (champion, challenger):
-        base = losses(data, rows["label"], predict(model, rows, data))
-        shuffled = _added_loss(data, model, rows, name, np.random.default_rng(seed))
-        added.append(shuffled - base)
+        added.append(_added_loss(data, model, rows, name, np.random.default_rng(seed)))
     found = [interval_of_mean(v, clusters) for v in (*added, added[1] - added[0])]
     return Importance.model_validate(
         dict(column=name)

@@ -171,4 +171,7 @@ def test_page_and_command_say_why_the_new_model_differs(twice):
     event = rows["event_id"].iloc[0]
     said = twice.continual("explain", event, "--set", "amount=1.5")
     assert f"Event {event}:" in said.out and "With amount 1.5 it would be" in said.out
-    assert "did you mean 'amount'?" in twice.continual("explain", event, "--set", "amuont=1", code=1).err
+    assert (
+        "did you mean 'amount'?"
+        in twice.continual("explain", event, "--set", "amuont=1", code=1).err
+    )

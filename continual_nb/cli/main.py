@@ -6,7 +6,7 @@
 __all__ = ['THREADS', 'GROUPS', 'ANSWERS', 'Commands', 'fail', 'terminal', 'wrapped_line', 'cli', 'command', 'answering', 'init',
            'run', 'open_', 'steer', 'rollback', 'sign', 'feedback', 'seal', 'next_', 'expect', 'expect_list',
            'expect_accept', 'expect_check', 'labels', 'labels_export', 'labels_import', 'labels_status', 'why', 'diff',
-           'explain', 'forget', 'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'doors',
+           'explain', 'forget', 'mark', 'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'doors',
            'schema', 'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials', 'stage',
            'complete_user', 'main', 'notify', 'turn_', 'schedule']
 
@@ -62,6 +62,7 @@ GROUPS = {
         "labels": "Write the label queue; take answers back.",
         "why": "Say why a row is in a training set, or not.",
         "diff": "Compare two composed sets.",
+        "mark": "Include, exclude, relabel rows, or keep them golden.",
         "forget": "List what a row has reached; leave it out, or erase it.",
         "recipes": "Compare the recipes on past windows.",
     },
@@ -1025,6 +1026,46 @@ def forget(
     return {"forgotten": new, "reached": [found.to_dict() for found in traces], "said": said}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #eb84facc
+@cli.command()
+@click.argument("mark", metavar="[MARK]", required=False)
+@click.argument("rows", metavar="[ROW]...", nargs=-1)
+@click.option("--slice", "where", metavar="COLUMN=VALUE", multiple=True, help="Rows of a group.")
+@click.option("--settled", is_flag=True, help="Only rows whose label a person gave.")
+@click.option("--label", metavar="VALUE", help="relabel, golden: what the label should be.")
+@click.option("--by", metavar="NAME", default="", help="Who says so.")
+@click.option("--reason", default="", help="Why.")
+@command()
+def mark(
+    project,  # whose rows
+    mark,  # include, exclude, relabel, golden, undo; None lists
+    rows,  # event ids
+    where,  # slices
+    settled,  # only those whose label a person gave
+    label,  # of relabel and golden
+    by,  # who says so
+    reason,  # why
+):
+    """Mark rows: include, exclude, relabel, golden, or undo; without a MARK, list what holds.
+
+    Marks are only added (data/marks.jsonl), the last one of a row holds, and the next
+    iteration that is opened obeys. The rows that decide are never touched. Golden rows reach
+    no training set: every later challenger is compared with the champion on them.
+    """
+    from continual_nb.loop.marking import proposed_golden, rows_to_mark
+    from continual_nb.loop.marks import mark_rows, marks_now
+
+    if mark is None:
+        held, more = marks_now(project), proposed_golden(project)
+        lines = [f"{r.event_id}: {r.mark} by {r.by}: {r.reason}" for r in held.itertuples()]
+        said = [*(lines or ["no row is marked"]), *(f"next: {one.sentence}" for one in more)]
+        told = held.astype(object).where(held.notna(), None).to_dict("records")
+        return {"marks": told, "proposed": [one.to_dict() for one in more], "said": said}, 0
+    new = mark_rows(project, rows_to_mark(project, rows, where, settled), mark, by, reason, label)
+    said = [f"{len(new)} rows are news in data/marks.jsonl ({mark})"]
+    said.append("next: `continual open`, after the seal; that iteration obeys")
+    return {"marked": new, "said": said}, 0
+
+
 def _purge(project, rows, by, reason, dry_run, key):
     "Show what an erasure would change, or carry it out once it was shown."
     from continual_nb.interfaces.signing import git_name

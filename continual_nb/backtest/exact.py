@@ -111,7 +111,7 @@ class Turns(list):
     def _ipython_display_(self):
         self.section()._ipython_display_()
 
-# %% ../../nbs/70_backtest/01_exact.ipynb #98b9b6b2
+# %% ../../nbs/70_backtest/01_exact.ipynb #195b0bc3
 def _lead(turns: Turns) -> str:
     "Count what was tried and done."
     done = [turn.outcome.answer for turn in turns]
@@ -124,7 +124,7 @@ def _lead(turns: Turns) -> str:
         f"{done.count('promoted')} promoted{more}.{span}"
     )
 
-
+# %% ../../nbs/70_backtest/01_exact.ipynb #75dd8877
 def _told(turns: Turns) -> Section:
     "The timeline with a table."
     spell = lambda value: "" if value is None else f"{value:.3g}"
@@ -145,7 +145,7 @@ def _told(turns: Turns) -> Section:
     details = (Table(heads, rows, "Every window"),) if turns else ()
     return Section("The loop, window by window", _lead(turns), pictures, details=details)
 
-
+# %% ../../nbs/70_backtest/01_exact.ipynb #98b9b6b2
 def _timeline(turns: Turns) -> Picture:
     "Loss by window; a mark where something was changed, a cross where it was tried in vain."
     names = [turn.moment.window.name for turn in turns]

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST_ROWS', 'MOST_COLUMNS', 'SHUFFLES', 'POINTS', 'DRAWN', 'WORST', 'class_shown', 'scalar', 'columns_that_tell',
-           'Importance', 'importance', 'Effect', 'grid', 'effect', 'Flip', 'usual_values', 'what_moved', 'worst_flips',
-           'Explanation', 'explain', 'changed_event', 'OneEvent', 'explain_event']
+           'Importance', 'importance', 'Effect', 'grid', 'effect', 'Flip', 'spelled_value', 'usual_values',
+           'what_moved', 'worst_flips', 'Explanation', 'explain', 'changed_event', 'OneEvent', 'explain_event']
 
 # %% ../../nbs/50_evaluation/05_explain.ipynb #2ad9b18e
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ POINTS = 7  # values at which the answer is shown
 DRAWN = 3  # columns whose effect is drawn
 WORST = 20  # events that are listed
 
-# %% ../../nbs/50_evaluation/05_explain.ipynb #d31ccf82
+# %% ../../nbs/50_evaluation/05_explain.ipynb #d371bb09
 def class_shown(
     data: Data,  # the task
     rows: pd.DataFrame,  # with `label`
@@ -40,7 +40,7 @@ def class_shown(
         return ""
     return positive(data, classes) or str(rows["label"].mode().iloc[0])
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #d31ccf82
 def scalar(
     said: Predictions,  # of n rows
     shown: str,  # see `class_shown`
@@ -79,7 +79,7 @@ def columns_that_tell(
         told[name] = float(((means - apart.mean()) ** 2).sum() / total)
     return sorted(columns, key=lambda name: -told[name])[:most]
 
-# %% ../../nbs/50_evaluation/05_explain.ipynb #db978f97
+# %% ../../nbs/50_evaluation/05_explain.ipynb #7236fdc9
 class Importance(Worded):
     "What shuffling one column costs the present model and the new one, in loss per event."
 
@@ -111,7 +111,7 @@ def _added_loss(
     lost = losses(data, many["label"], predict(model, many, data))
     return (lost.reshape(SHUFFLES, len(rows)) - base).mean(axis=0)
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #c127e834
 def importance(
     data: Data,  # the task
     rows: pd.DataFrame,  # (n) labelled rows that neither model has learned from
@@ -132,7 +132,7 @@ def importance(
         | _spelled("difference", "", found[2])
     )
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #db978f97
 def _spelled(mean: str, ends: str, found) -> dict[str, float]:
     "Name a mean and the ends of its interval."
     return {
@@ -141,7 +141,7 @@ def _spelled(mean: str, ends: str, found) -> dict[str, float]:
         f"{ends}high": number(found.high),
     }
 
-# %% ../../nbs/50_evaluation/05_explain.ipynb #e1ba33e5
+# %% ../../nbs/50_evaluation/05_explain.ipynb #1e882415
 class Effect(Worded):
     "The mean answer of both models where a column has one value on all rows."
 
@@ -156,7 +156,7 @@ class Effect(Worded):
         "Draw both models' mean answers; the band is the interval around the new one's difference."
         return _effect_drawn(self)
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #d70b1ea6
 def grid(
     values: pd.Series,  # a column
 ) -> list:  # at most `POINTS` values, missing ones left out
@@ -167,7 +167,7 @@ def grid(
         return sorted(set(found.tolist()))
     return [str(level) for level in known.value_counts().index[:POINTS]]
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #7c907a49
 def _answers_at(
     data: Data, model: Model, rows: pd.DataFrame, name: str, at: list, shown: str
 ) -> np.ndarray:
@@ -177,6 +177,11 @@ def _answers_at(
         rows[name].dtype
     )
     return scalar(predict(model, many, data), shown).reshape(len(at), len(rows))
+
+# %% ../../nbs/50_evaluation/05_explain.ipynb #e1ba33e5
+def _numbers(values) -> tuple[float, ...]:
+    "Round what is written."
+    return tuple(number(value) for value in values)
 
 
 def effect(
@@ -193,9 +198,9 @@ def effect(
         return None
     both = [_answers_at(data, model, rows, name, at, shown) for model in (champion, challenger)]
     apart = [interval_of_mean(row, clusters_of(rows)) for row in both[1] - both[0]]
-    means = [tuple(number(value) for value in part.mean(axis=1)) for part in both]
+    means = [_numbers(part.mean(axis=1)) for part in both]
     at = [number(v) if isinstance(v, float) else v for v in at]
-    low, high = (tuple(number(getattr(i, end)) for i in apart) for end in ("low", "high"))
+    low, high = _numbers(i.low for i in apart), _numbers(i.high for i in apart)
     return Effect(column=name, at=at, champion=means[0], challenger=means[1], low=low, high=high)
 
 # %% ../../nbs/50_evaluation/05_explain.ipynb #52e29551
@@ -223,7 +228,7 @@ def _effect_drawn(one: Effect) -> Picture:
     alt = f"At {words.column(one.column)} {at} the models differ most: {one.champion[k]:.3g} and "
     return picture(figure, f"{alt}{one.challenger[k]:.3g}.")
 
-# %% ../../nbs/50_evaluation/05_explain.ipynb #85cd0041
+# %% ../../nbs/50_evaluation/05_explain.ipynb #e4eb345f
 class Flip(Worded):
     "One event that the new model answers worse than the present one."
 
@@ -241,6 +246,15 @@ class Flip(Worded):
         return ", ".join(spell(*pair) for pair in self.moved_by) or "no single column"
 
 
+def spelled_value(
+    value,  # of a column
+) -> str:
+    "Spell a value, or that there is none."
+    if value is None or pd.isna(value):
+        return "missing"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def usual_values(
     rows: pd.DataFrame,  # (n) rows
     columns: list[str],
@@ -250,7 +264,8 @@ def usual_values(
     for name in columns:
         known = rows[name].dropna()
         numeric = pd.api.types.is_numeric_dtype(rows[name])
-        found[name] = None if known.empty else known.median() if numeric else known.mode().iloc[0]
+        middle = known.median if numeric else lambda known=known: known.mode().iloc[0]
+        found[name] = middle() if len(known) else None
     return found
 
 
@@ -263,7 +278,7 @@ def _set_back(rows: pd.DataFrame, usual: Mapping[str, object]) -> pd.DataFrame:
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #85cd0041
 def what_moved(
     data: Data,  # the task
     rows: pd.DataFrame,  # (n) events
@@ -281,10 +296,7 @@ def what_moved(
     for k in range(len(rows)):
         best = [c for c in np.argsort(-closer[:, k], kind="stable")[:2] if closer[c, k] >= 0.1]
         value = lambda c: rows[names[c]].iloc[k]
-        spell = lambda v: (
-            "missing" if pd.isna(v) else f"{v:.4g}" if isinstance(v, float) else str(v)
-        )
-        found.append(tuple((names[c], spell(value(c))) for c in best))
+        found.append(tuple((names[c], spelled_value(value(c))) for c in best))
     return found
 
 # %% ../../nbs/50_evaluation/05_explain.ipynb #75ae2210
@@ -327,7 +339,7 @@ def worst_flips(
     )
     return int(flipped.sum()), int(mended.sum()), flips
 
-# %% ../../nbs/50_evaluation/05_explain.ipynb #c8af4514
+# %% ../../nbs/50_evaluation/05_explain.ipynb #316c4e97
 class Explanation(Worded):
     "Why the new model answers otherwise than the present one."
 
@@ -356,7 +368,7 @@ class Explanation(Worded):
         "Spell it for a terminal."
         return [self.in_words, "", *_aligned(self.section().details[0])]
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #c8af4514
 def explain(
     data: Data,  # the task
     rows: pd.DataFrame,  # rows that neither model has learned from; those without a label do not count
@@ -391,7 +403,7 @@ def explain(
         flips=flips,
     )
 
-# %% ../../nbs/50_evaluation/05_explain.ipynb #47b66d94
+# %% ../../nbs/50_evaluation/05_explain.ipynb #a33490d3
 def _spoken(e: Explanation) -> str:
     "Two or three sentences."
     words, apart = e._words, [one for one in e.importances if one.differs]
@@ -413,14 +425,13 @@ def _spoken(e: Explanation) -> str:
     said.append(f"Of {e.rows:,} events {e.flipped:,} {what}, and {e.mended:,} {other}.")
     return " ".join(said)
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #811df1b4
 def _aligned(table: Table) -> list[str]:
     "Spell a table in columns of one width."
-    rows = [table.columns, *table.rows]
-    wide = [max(len(str(row[k])) for row in rows) for k in range(len(table.columns))]
-    return ["  ".join(str(c).ljust(w) for c, w in zip(row, wide)).rstrip() for row in rows]
+    frame = pd.DataFrame(list(table.rows), columns=list(table.columns))
+    return frame.to_string(index=False, line_width=10_000).splitlines()
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #47b66d94
 def _shown(e: Explanation) -> Section:
     "Words, pictures of the effects, and two tables that are folded."
     words = e._words
@@ -460,7 +471,7 @@ def _shown(e: Explanation) -> Section:
         "Why the new model answers otherwise", e.in_words, pictures, (), unchecked, tables
     )
 
-# %% ../../nbs/50_evaluation/05_explain.ipynb #c2a2f630
+# %% ../../nbs/50_evaluation/05_explain.ipynb #db63e193
 def changed_event(
     rows: pd.DataFrame,  # evaluation rows
     event: str,  # its id
@@ -488,7 +499,7 @@ def changed_event(
         other[name] = pd.Series([value], index=at.index).astype(rows[name].dtype)
     return pd.concat([at, other], ignore_index=True)
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #c2a2f630
 class OneEvent(Worded):
     "What two models answer for one event, column by column."
 
@@ -510,7 +521,7 @@ class OneEvent(Worded):
         shown = self.section()
         return [shown.lead, "", *_aligned(shown.tables[0])]
 
-# %% ../../nbs/50_evaluation/05_explain.ipynb #9e00d116
+# %% ../../nbs/50_evaluation/05_explain.ipynb #e04aca78
 def explain_event(
     data: Data,  # the task
     rows: pd.DataFrame,  # evaluation rows
@@ -525,15 +536,12 @@ def explain_event(
     usual = usual_values(rows, list(data.features))
     many = pd.concat([_set_back(both.head(1), usual), both.tail(1)], ignore_index=True)
     said = [scalar(predict(m, many, data), shown) for m in (champion, challenger)]
-    spell = lambda v: (
-        "missing" if v is None or pd.isna(v) else f"{v:.4g}" if isinstance(v, float) else str(v)
-    )
     moved = [part[1:-1] - part[0] for part in said]
     columns = [
         (
             name,
-            spell(both[name].iloc[0]),
-            spell(usual[name]),
+            spelled_value(both[name].iloc[0]),
+            spelled_value(usual[name]),
             number(moved[0][k]),
             number(moved[1][k]),
         )
@@ -551,7 +559,7 @@ def explain_event(
         columns=tuple(columns),
     )
 
-
+# %% ../../nbs/50_evaluation/05_explain.ipynb #9e00d116
 def _one_shown(e: OneEvent) -> Section:
     "A sentence and a table of the columns that matter most."
     words = e._words

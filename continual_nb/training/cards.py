@@ -132,7 +132,7 @@ def _segments(card: Card) -> Table:
     heads = ("segment", "rows", "own share", "rows of the check", "loss saved per event")
     return Table(heads, cells, f"Segments of {card.recipe}, against the model of all rows")
 
-# %% ../../nbs/40_training/01_cards.ipynb #9ddd430b
+# %% ../../nbs/40_training/01_cards.ipynb #d6eef97c
 def _bars(values: dict[str, float], chosen: set[str], axis: str, alt: str) -> Picture:
     "Draw one bar a name, those that were chosen in blue."
     figure, ax = axes(height=0.7 + 0.3 * len(values))
@@ -142,7 +142,7 @@ def _bars(values: dict[str, float], chosen: set[str], axis: str, alt: str) -> Pi
     ax.set_xlabel(axis)
     return picture(figure, alt)
 
-
+# %% ../../nbs/40_training/01_cards.ipynb #16e75eea
 def _drawn(card: Card) -> tuple[Picture, ...]:
     "What its members scored before it was chosen, or what share each has in its answer."
     made = []
@@ -157,7 +157,7 @@ def _drawn(card: Card) -> tuple[Picture, ...]:
         made.append(_bars(weights, {most}, "share of the answer", alt))
     return tuple(made)
 
-
+# %% ../../nbs/40_training/01_cards.ipynb #9ddd430b
 def _shown(card: Card) -> Section:
     "A model card of a challenger."
     spell = lambda value: f"{value:,.3g}"

@@ -6,9 +6,9 @@
 __all__ = ['THREADS', 'GROUPS', 'ANSWERS', 'Commands', 'fail', 'terminal', 'wrapped_line', 'cli', 'command', 'answering', 'init',
            'run', 'open_', 'steer', 'rollback', 'sign', 'feedback', 'seal', 'next_', 'expect', 'expect_list',
            'expect_accept', 'expect_check', 'labels', 'labels_export', 'labels_import', 'labels_status', 'why', 'diff',
-           'explain', 'forget', 'mark', 'compare_recipes', 'predict', 'export', 'status', 'verify', 'refresh', 'doors',
-           'schema', 'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials', 'stage',
-           'complete_user', 'main', 'notify', 'turn_', 'schedule']
+           'explain', 'forget', 'mark', 'compare_recipes', 'predict', 'export', 'status', 'models', 'verify', 'refresh',
+           'doors', 'schema', 'backtest', 'costs', 'ledger', 'compare', 'certificate', 'verdict', 'try_', 'trials',
+           'stage', 'complete_user', 'main', 'notify', 'turn_', 'schedule']
 
 # %% ../../nbs/90_cli/01_main.ipynb #823a7768
 import json
@@ -76,6 +76,7 @@ GROUPS = {
     "Hand over": {
         "predict": "Score a file with the model in production.",
         "export": "Export the model with card and schema.",
+        "models": "Say which model was in production when, and by whose signature.",
         "notify": "Tell people that a decision is due.",
         "schedule": "Write a schedule: cron, GitHub, Metaflow.",
     },
@@ -1140,6 +1141,29 @@ def status(project):
     from continual_nb.loop.status import status
 
     return status(project)
+
+# %% ../../nbs/90_cli/01_main.ipynb #aa6a990e
+@cli.command()
+@click.option("--on", "moment", metavar="DAY", help="Which one was in production on this day?")
+@click.option("--all", "every", is_flag=True, help="Of all projects in this Git repository.")
+@command(changes=False)
+def models(
+    project,  # where to look
+    moment,  # ISO day or time; None: all
+    every,  # whether to look at all projects of the repository
+):
+    """Say which model was in production when, and by whose signature.
+
+    Read from the sealed records; `continual verify` says whether they can be believed.
+    """
+    from continual_nb.loop.registry import registries, said_on
+
+    found = registries(project, every)
+    if moment:
+        return said_on(found, moment)
+    lines = [line for one in found for line in (f"[{one.project}]", *one.lines(), "")]
+    said = lines if every else found[0].lines()
+    return {"projects": [one.to_dict() for one in found], "said": said}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #cb139777
 @cli.command()

@@ -165,6 +165,9 @@ def test_page_and_command_say_why_the_new_model_differs(twice):
     found = json.loads(twice.path("data/work/evaluate/explanation.json").read_text())
     said = twice.continual("explain")
     assert f"Of {found['rows']:,} events" in said.out and "present model" in said.out
+    assert "note" not in [one["column"] for one in found["effects"]], "a text has no levels"
+    texts = [value for flip in found["flips"] for name, value in flip["moved_by"] if name == "note"]
+    assert not any(texts), "texts of events do not stand on the page"
     page = twice.path("data/work/report/report.html").read_text()
     assert "Why the new model answers otherwise" in page
     rows = pd.read_parquet(twice.path("data/work/compose/evaluation.parquet"))

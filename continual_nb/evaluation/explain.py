@@ -242,7 +242,7 @@ class Flip(Worded):
     @property
     def in_words(self) -> str:
         "Spell what moved the answer."
-        spell = lambda c, v: f"{self._words.column(c)} {self._words.code(c, v)}"
+        spell = lambda c, v: f"{self._words.column(c)} {self._words.code(c, v)}".rstrip()
         return ", ".join(spell(*pair) for pair in self.moved_by) or "no single column"
 
 
@@ -287,7 +287,7 @@ def what_moved(
     usual: Mapping[str, object],  # see `usual_values`
     shown: str,  # see `class_shown`
 ) -> list[tuple[tuple[str, str], ...]]:  # n tuples of at most two (column, value)
-    "Name the columns whose usual values would bring the two answers closer."
+    "Name the columns whose usual values would bring the two answers closer; texts are not repeated."
     many = _set_back(rows, usual)
     both = [scalar(predict(m, many, data), shown) for m in (champion, challenger)]
     apart = (both[1] - both[0]).reshape(len(usual) + 1, len(rows))
@@ -296,7 +296,8 @@ def what_moved(
     for k in range(len(rows)):
         best = [c for c in np.argsort(-closer[:, k], kind="stable")[:2] if closer[c, k] >= 0.1]
         value = lambda c: rows[names[c]].iloc[k]
-        found.append(tuple((names[c], spelled_value(value(c))) for c in best))
+        told = [(names[c], spelled_value(value(c))) for c in best]
+        found.append(tuple((name, "" if name in data.text else said) for name, said in told))
     return found
 
 # %% ../../nbs/50_evaluation/05_explain.ipynb #75ae2210
@@ -388,7 +389,8 @@ def explain(
     names = columns_that_tell(rows, columns, after - before)
     found = [importance(data, rows, champion, challenger, name) for name in names]
     found.sort(key=lambda one: -abs(one.difference))
-    drawn = [effect(data, rows, champion, challenger, f.column, shown) for f in found[:DRAWN]]
+    few = [one.column for one in found if one.column not in data.text][:DRAWN]
+    drawn = [effect(data, rows, champion, challenger, name, shown) for name in few]
     worse, better, flips = worst_flips(data, rows, champion, challenger, names)
     return Explanation(
         champion=champion.hash,

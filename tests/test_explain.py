@@ -15,9 +15,9 @@ from continual_nb.evaluation.explain import (
     WORST,
     columns_that_tell,
     effect,
-    explain,
+    explain_models,
     explain_event,
-    importance,
+    column_importance,
 )
 from continual_nb.loop.explained import changes_in
 
@@ -65,7 +65,7 @@ def pair(request):
 
 def test_the_column_whose_meaning_changed_is_named_first(pair):
     data, rows, old, new = pair
-    found = explain(data, rows, old, new)
+    found = explain_models(data, rows, old, new)
     assert found.importances[0].column == "shop" and found.importances[0].low > 0
     assert "The new model rests more on shop" in found.in_words
     assert len(found.flips) == min(found.flipped, WORST) and found.mended > found.flipped
@@ -73,12 +73,12 @@ def test_the_column_whose_meaning_changed_is_named_first(pair):
     assert more == sorted(more, reverse=True) and all(loss > 0 for loss in more)
     shown = found.section()
     assert len(shown.pictures) == 3 and len(shown.details) == 2
-    assert explain(data, rows, old, new) == found, "the same every time"
+    assert explain_models(data, rows, old, new) == found, "the same every time"
 
 
 def test_a_model_is_explained_against_itself_by_nothing(pair):
     data, rows, old, _ = pair
-    found = explain(data, rows, old, old)
+    found = explain_models(data, rows, old, old)
     assert not found.flipped and not found.mended and not any(o.differs for o in found.importances)
     assert all(o.difference == o.low == o.high == 0 for o in found.importances)
     assert all(e.champion == e.challenger for e in found.effects)
@@ -87,12 +87,12 @@ def test_a_model_is_explained_against_itself_by_nothing(pair):
 
 def test_an_effect_is_the_mean_answer_with_the_column_set_by_hand(pair):
     from continual_nb.core.models import predict
-    from continual_nb.evaluation.explain import class_shown, scalar
+    from continual_nb.evaluation.explain import class_shown, one_number
 
     data, rows, old, new = pair
     shown = class_shown(data, rows, new.classes)
     one = effect(data, rows, old, new, "price", shown)
-    by_hand = scalar(predict(old, rows.assign(price=one.at[2]), data), shown).mean()
+    by_hand = one_number(predict(old, rows.assign(price=one.at[2]), data), shown).mean()
     assert one.champion[2] == pytest.approx(by_hand, abs=1e-8)
     assert one.low[2] < one.challenger[2] - one.champion[2] < one.high[2]
 
@@ -102,7 +102,7 @@ def test_a_column_that_a_model_does_not_use_costs_nothing(pair):
     part = {name: getattr(data, name) for name in COLUMNS if name not in ("numeric", "categorical")}
     without = Data(**part, task=data.task, positive=data.positive, numeric=("price", "age"))
     blind = fit_named(without, SMALL, NamedCode(name="boosting"), world_of(rows))
-    found = importance(data, rows, blind, new, "shop")
+    found = column_importance(data, rows, blind, new, "shop")
     assert found.champion == found.champion_low == found.champion_high == 0 and found.low > 0
 
 
@@ -113,14 +113,14 @@ def world_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 def test_what_if_is_the_answer_to_the_changed_row(pair):
     from continual_nb.core.models import predict
-    from continual_nb.evaluation.explain import class_shown, scalar
+    from continual_nb.evaluation.explain import class_shown, one_number
 
     data, rows, old, new = pair
     event = rows["event_id"].iloc[7]
     asked = explain_event(data, rows, old, new, event, {"shop": "south", "price": "41"})
     row = rows.iloc[[7]].assign(shop="south", price=41.0)
     shown = class_shown(data, rows, new.classes)
-    by_hand = [scalar(predict(m, row, data), shown)[0] for m in (old, new)]
+    by_hand = [one_number(predict(m, row, data), shown)[0] for m in (old, new)]
     assert asked.changed == pytest.approx(by_hand, abs=1e-8)
     same = explain_event(data, rows, old, new, event)
     assert same.changed is None and same.answers == asked.answers

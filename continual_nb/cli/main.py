@@ -977,9 +977,9 @@ def explain(
 
     With EVENT: what both answer for it, column by column, and with --set what they would answer.
     """
-    from continual_nb.loop.explained import explained
+    from continual_nb.loop.explained import explanation_of
 
-    found = explained(project, event, changes)
+    found = explanation_of(project, event, changes)
     return {**found.to_dict(), "said": found.lines()}, 0
 
 # %% ../../nbs/90_cli/01_main.ipynb #ba883c88

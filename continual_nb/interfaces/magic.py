@@ -190,12 +190,18 @@ def report(words: list[str]):
     from continual_nb.reporting.record import Record
 
     record = Record.load(Project.here().root)
-    names = ("head", "objective", *RESULTS, "feedback", "earlier", "provenance")
+    names = ("head", "objective", *RESULTS, "explanation", "feedback", "earlier", "provenance")
     if words and words[0] not in names:
         raise ContinualError(
             f"the report has no part {words[0]!r}", f"its parts: {', '.join(names)}"
         )
-    return getattr(record, words[0] if words else "head")
+    part = getattr(record, words[0] if words else "head")
+    if part is None:
+        raise ContinualError(
+            "no new model was compared with a present one in this iteration, so none is explained",
+            "`%continual report proposal` says why no update was tried",
+        )
+    return part
 
 # %% ../../nbs/88_interfaces/03_magic.ipynb #33ffd14a
 def run(line: str) -> Any:

@@ -201,13 +201,9 @@ def projects_beside(
     root: Path,  # of a Git repository
 ) -> list[Path]:  # folders that hold a project, in order of name
     "Find the projects of a repository."
-    made = root.glob("**/data/iteration.yaml")
-    found = {path.parents[1] for path in made if (path.parents[1] / "params.yaml").exists()}
-    return sorted(
-        path
-        for path in found
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
+    hidden = lambda path: any(part.startswith(".") for part in path.relative_to(root).parts)
+    made = {path.parents[1] for path in root.glob("**/data/iteration.yaml")}
+    return sorted(p for p in made if (p / "params.yaml").exists() and not hidden(p))
 
 # %% ../../nbs/85_loop/20_registry.ipynb #0edf9491
 def registries(
@@ -222,7 +218,7 @@ def registries(
 
 
 def said_on(
-    found: list[Registry],
+    found: list[Registry],  # of one or more projects
     moment: str,  # ISO day or time
 ) -> tuple[dict, int]:  # what to say, and the exit code: 2 where no project had a model
     "Say which models were in production at a moment."

@@ -507,7 +507,7 @@ def _record_answers(project: Project, out: Path, rows, models: dict[str, bytes])
 def _explain(project: Project, out: Path, state, evaluation, rows) -> None:
     "Write why the best challenger answers otherwise than the champion, where there are both."
     from continual_nb.core.models import load, named_types
-    from continual_nb.evaluation.explain import explain
+    from continual_nb.evaluation.explain import explain_models
 
     challengers, params = _challengers(project), project.params()
     best = evaluation.closest(challengers)
@@ -516,7 +516,7 @@ def _explain(project: Project, out: Path, state, evaluation, rows) -> None:
     trusted, types = params.train.trusted_types, named_types(challengers[best], params.train)
     model = load(challengers[best], best, trusted, types)
     champion = state.model(state.card.champion, params.train)
-    found = explain(params.data, rows, champion, model)
+    found = explain_models(params.data, rows, champion, model)
     found.write(out) if found else None
 
 # %% ../../nbs/85_loop/11_stages.ipynb #4e59f3f8

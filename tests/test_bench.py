@@ -244,6 +244,18 @@ def test_a_change_of_the_model_composes_nothing_again_and_trains_the_same(
     assert len(composed) == 2, "sets that are not whole are composed again"
 
 
+def test_before_the_pipeline_has_run_the_bench_answers_what_it_will_answer(copy, opened):
+    loop = copy(opened)
+    early = Bench(Project(loop.root))
+    assert early.evaluation is None
+    monitoring, proposal = early.monitoring.to_dict(), early.proposal.to_dict()
+    assert early.reference is not None and early.champion is not None
+    loop.dvc("repro", "decide")
+    late = Bench(Project(loop.root))
+    assert late.monitoring.to_dict() == monitoring and late.proposal.to_dict() == proposal
+    assert late.opened.folder is not None and late.evaluation is None
+
+
 def test_a_sealed_iteration_opens_by_its_name(sealed):
     found = Bench(Project(sealed.path(".")), "001-2024-01")
     assert found.monitoring is not None and found.proposal.action == "improve"

@@ -55,6 +55,7 @@ from continual_nb.core.files import (
 )
 from ..core.metrics import losses
 from ..core.models import load, named_types, predict
+from ..core.ingest import Ingested
 from ..core.params import Params, parse, parse_yaml, read_yaml
 from ..core.results import Result, Section, Table
 from ..core.state import Champion, State, read_state
@@ -73,7 +74,7 @@ from ..loop.expect import budgets_now
 from ..loop.feedback import feedback
 from ..loop.lifecycle import refresh
 from ..loop.project import Iteration, Project
-from ..loop.stages import _store, moment_of
+from ..loop.stages import _store, _suite, moment_of
 from ..training.cards import Training
 
 WINDOWS = 3  # that a trial is ranked on, if there are so many
@@ -164,6 +165,7 @@ class Opened:
     state: State  # as it came in
     store: Store
     folder: Path | None  # of its results; None: the pipeline has not run yet
+    ingested: Ingested | None = None  # of the open iteration; None: it is sealed
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #e6ae352f
 def read_iteration(
@@ -218,8 +220,6 @@ def _state_before(state: State, number: int) -> State:
 # %% ../../nbs/88_interfaces/06_bench.ipynb #f4da4cff
 def _current(project: Project, iteration: Iteration) -> Opened:
     "Open the iteration that is open; where ingest has not run yet it runs in memory."
-    from continual_nb.core.ingest import Ingested
-
     params, state = project.params(), read_state(project.path("data/state/in"))
     moment = moment_of(project, iteration)
     work = project.path("data/work")
@@ -227,13 +227,17 @@ def _current(project: Project, iteration: Iteration) -> Opened:
     ingested = Ingested.read(work / "ingest") if ran else None
     if ingested and ingested.as_of == moment.as_of.isoformat() and ingested.partition:
         store = _store(project, state.partitions, ingested.partition)
-        return Opened(iteration, params, moment, state, store, work)
-    return Opened(iteration, params, moment, state, _arrived(project, params, moment, state), None)
+        return Opened(iteration, params, moment, state, store, work, ingested)
+    store, ingested = _arrived(project, params, moment, state)
+    return Opened(iteration, params, moment, state, store, None, ingested)
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #e1bd035f
-def _arrived(project: Project, params: Params, moment: AsOf, state: State) -> Store:
+def _arrived(
+    project: Project, params: Params, moment: AsOf, state: State
+) -> tuple[Store, Ingested]:
     "Take the snapshot of the open iteration in memory, and add it to the history."
-    from continual_nb.core.ingest import ingest, snapshot, with_answers
+    from continual_nb.core.expectations import held_to
+    from continual_nb.core.ingest import ingest, snapshot, summarise, with_answers
     from continual_nb.loop.deployed import read_delivery
     from continual_nb.loop.labels import answers
 
@@ -245,7 +249,8 @@ def _arrived(project: Project, params: Params, moment: AsOf, state: State) -> St
         before,
     )
     arrival = snapshot(delivery, params.data, moment.cadence, before, moment.as_of)
-    partition, frames, _ = ingest(arrival, params.data, params.ingest, moment)
+    partition, frames, findings = ingest(arrival, params.data, params.ingest, moment)
+    findings += held_to(_suite(project), arrival.events, arrival.labels["label"], params.data)
 
     def load(found, file, columns):
         if found.name != partition.name:
@@ -253,7 +258,8 @@ def _arrived(project: Project, params: Params, moment: AsOf, state: State) -> St
         frame = frames[file]
         return frame if columns is None else frame.reindex(columns=columns)
 
-    return Store((*before.partitions, partition), load)
+    store = Store((*before.partitions, partition), load)
+    return store, summarise(params, moment, store, arrival, partition, findings)
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #d79e996f
 class Frames:
@@ -305,7 +311,7 @@ class StageView(Frames):
     @property
     def reference(self):
         "The profile that drift is measured against; None before there is one."
-        from continual_nb.monitoring.profiles.profile import Profile
+        from continual_nb.monitoring.profiles.reference import Profile
 
         kept = self.opened.state.reference
         return Profile.model_validate(kept) if kept else None
@@ -324,24 +330,45 @@ class StageView(Frames):
 
     @property
     def monitoring(self):
-        "What the stage monitor has answered, drawn; None before it ran."
+        "What the stage monitor has answered, drawn; computed where it has not run yet."
+        return self._of_the_stage or self._monitored
+
+    @cached_property
+    def _of_the_stage(self):
+        "The answer of the stage monitor; None where it is that of an earlier iteration."
         from continual_nb.monitoring.result import Monitoring
 
-        return self._answer("monitor", Monitoring)
+        found, o = self._answer("monitor", Monitoring), self.opened
+        stale = found and o.ingested and found.as_of != o.moment.as_of.isoformat()
+        return None if stale else found
+
+    @cached_property
+    def _monitored(self):
+        from continual_nb.monitoring.monitor import run_monitoring
+
+        o = self.opened
+        return o.ingested and run_monitoring(o.params, o.moment, o.state, o.store, o.ingested)
 
     @property
     def proposal(self):
-        "What the stage decide has answered."
-        from continual_nb.policy.result import Proposal
+        "What the stage decide has answered; computed where it has not run yet."
+        from continual_nb.policy.decide import decide
+        from continual_nb.policy.result import Proposal, Steer
 
-        return self._answer("decide", Proposal)
+        if self._of_the_stage:
+            return self._answer("decide", Proposal)
+        steer = Steer.typed(read_yaml(self.project.path("data/steer.yaml")), "data/steer.yaml")
+        return decide(self.opened.params.decide, self.monitoring, self.opened.state, steer)
 
     @property
     def evaluation(self):
-        "What the stage evaluate has answered."
+        "What the stage evaluate has answered; None before it ran."
         from continual_nb.evaluation.result import Evaluation
 
-        return self._answer("evaluate", Evaluation)
+        found = self._answer("evaluate", Evaluation) if self._of_the_stage else None
+        scored = {score.iteration for score in found.scores} if found else ()
+        earlier_one = scored and self.opened.iteration.number not in scored
+        return None if earlier_one else found
 
     @property
     def scored(self) -> pd.DataFrame:

@@ -1,11 +1,13 @@
-"""Figures about composing: `python benchmarks/composition.py [quality|estimates|duplicates|scale|recipes|decide]`, all without a word.
+"""Figures about composing: `python benchmarks/composition.py [quality|estimates|incident|duplicates|apart|scale|recipes|decide]`, all without a word.
 
 quality    ten in a hundred labels of real sets are turned around; precision and recall of what is listed, with intervals, beside cleanlab
            (`pip install cleanlab`) on the same out-of-fold predictions
 estimates  2,000 draws by doubt and as many uniform ones: bias, spread and coverage of the weighted mean
+incident   flights of one carrier in a hundred go wrong: how many labels each query needs to show ten of them, beside a draw at random,
+           and whether the loss of the window that its answers tell stays unbiased (2,000 draws)
 duplicates 100 planted near-duplicates in each of 100 tables: how many are found, and how many rows of the rest go with them
 apart      100 tables with a planted near-duplicate and a planted entity on both sides, and 100 coarse ones with none: found, and falsely left out
-scale      a million rows composed by the default recipes: seconds and memory
+scale      a million rows composed by the default recipes: seconds, memory, and whether composing again gives the same bytes
 recipes    the tournament on the flights that the project brings: what each recipe loses
 decide     two models of electricity and occupancy (`FOLDER=...` holds NAME/NAME.parquet): labels that decide between them for a margin,
            beside a draw at random and all labels, and how often the verdict is that of all labels
@@ -32,6 +34,7 @@ from continual_nb.composition.label_quality import doubtful_labels, out_of_fold
 from continual_nb.composition.queries import draw_events, inclusion_probabilities, weighted_mean
 from continual_nb.composition.recipes import take_steps
 from continual_nb.composition.samplers import Context
+from continual_nb.composition.selection import QueryContext, disagreement, margin, slices, uniform
 from continual_nb.core.metrics import losses
 from continual_nb.core.models import estimator, fit, predict
 from continual_nb.core.params import Compose, Data, Params, Step, Train
@@ -98,6 +101,58 @@ def estimates() -> None:
         bias, error = means.mean() - loss.mean(), means.std() / np.sqrt(2000)
         print(
             f"{name:>9}: bias {bias:+.5f} (se {error:.5f}), spread {means.std():.4f}, coverage {held:.3f}"
+        )
+
+
+def _broken_slice(seed: int):
+    "Flights of a month of which one carrier's labels turned around; models of the month before, and of half of this one."
+    from continual_nb.core.ingest import delivered
+    from continual_nb.core.sources import load
+
+    root = Path(__file__).parent.parent
+    params = Params.load(root / "params.yaml")
+    data = params.data
+    frame = delivered(load(data.source, root), data).frame
+    named = {f"feature {name}": name for name in data.features}
+    rows = frame.rename(columns=named)[["event_id", "event_time", "label", *data.features]]
+    rows = rows[rows["label"].notna().to_numpy()]
+    parts = [
+        rows[rows["event_time"].between(f"2013-{m:02d}-01", f"2013-{m + 1:02d}-01").to_numpy()]
+        for m in (6, 7)
+    ]
+    before, now = (part.sample(8000, random_state=seed) for part in parts)
+    now = now.sort_values("event_time", kind="stable").reset_index(drop=True)
+    hit = (now["carrier"] == "VX").to_numpy()
+    turned = now["label"].map({"0": "1", "1": "0"})
+    now = now.assign(label=now["label"].mask(hit, turned))
+    linear = lambda part: fit(estimator(data, Train()), part, data)
+    return data, now.iloc[4000:], hit[4000:], linear(before), linear(now.iloc[:4000])
+
+
+def incident() -> None:
+    k, found = 200, {}
+    for seed in range(3):
+        data, pool, hit, champion, challenger = _broken_slice(seed)
+        data = data.model_copy(update={"slices": ("carrier",)})
+        context = QueryContext(data, seed, champion, challenger)
+        wrong = losses(data, pool["label"], predict(champion, pool, data))
+        rng = np.random.default_rng(seed)
+        for query in (uniform, margin, disagreement, slices):
+            chance = query(pool.drop(columns="label"), context, k)["probability"].to_numpy()
+            told = [
+                weighted_mean(wrong[at], chance[at], len(pool)).mean
+                for at in (draw_events(chance, rng) for _ in range(2000))
+            ]
+            bias, error = np.mean(told) - wrong.mean(), np.std(told) / np.sqrt(2000)
+            line = 10 * k / chance[hit].sum(), bias / error, np.std(told)
+            found.setdefault(query.__name__, []).append(line)
+        print(f"seed {seed}: {hit.sum()} of {len(pool):,} events are of the slice")
+    base = np.mean([line[0] for line in found["uniform"]])
+    for name, lines in found.items():
+        labels, bias, spread = np.mean(lines, axis=0)
+        print(
+            f"{name:>13}: {labels:.0f} labels until ten are of the slice ({base / labels:.1f} times fewer than "
+            f"at random); mean loss off by {bias:+.1f} standard errors, spread {spread:.4f}"
         )
 
 
@@ -171,8 +226,11 @@ def scale() -> None:
         taken = take_steps(steps, rows, context)
         spent = time.process_time() - begun
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3 - before
+        again = take_steps(steps, rows.copy(), context).rows
+        same = taken.rows.to_parquet() == again.to_parquet()
         print(
-            f"{name}: {len(taken.rows):,} of {len(rows):,} rows, {spent:.1f} s, {peak:.0f} MB above the data ({held:.0f} MB)"
+            f"{name}: {len(taken.rows):,} of {len(rows):,} rows, {spent:.1f} s, {peak:.0f} MB above "
+            f"the data ({held:.0f} MB); composed again: {'the same bytes' if same else 'OTHER BYTES'}"
         )
 
 
@@ -267,7 +325,8 @@ def _say_decided(name: str, margin: float, told: list[tuple]) -> None:
 
 
 if __name__ == "__main__":
-    words = ("quality", "estimates", "duplicates", "apart", "scale", "recipes", "decide")
+    first = ("quality", "estimates", "incident", "duplicates")
+    words = (*first, "apart", "scale", "recipes", "decide")
     for word in sys.argv[1:] or words:
         print(f"-- {word}")
         globals()[word]()

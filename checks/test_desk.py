@@ -454,3 +454,46 @@ def test_an_expert_labels_in_jupyterlab(copy, approved):
         words = lab.seen(".cnb.queue p", "2 of ").text
         assert said() == three and "1 cannot tell" in words
         assert lab.found(".cnb.queue .bar").get_attribute("aria-label") == words
+
+
+def test_a_slice_is_looked_at_and_marked_with_the_mouse(copy, turned, monkeypatch):
+    from continual_nb import curating
+    from continual_nb.core.files import ContinualError
+    from continual_nb.loop.marks import mark_facts, marks_now
+    from continual_nb.loop.project import Project
+
+    loop = copy(turned)
+    for key, value in loop.environment().items():
+        monkeypatch.setenv(key, value)
+    one, project = curating(loop.root), Project(loop.root)
+    one.window.value, one.column.value = "(all)", "region"
+    one.value.value = "north"
+    assert "What recipes made of it" in one.shown.value or "No training set" in one.shown.value
+    assert "<img" in one.shown.value and "Hellinger distance" in one.shown.value
+    assert len(one.part) and set(one.part["region"]) == {"north"}
+    assert one.chosen.disabled and one.whole.disabled
+    one.name.value, one.reason.value = "Ana", "the sensor stood still"
+    row = one.rows.options[0][1]
+    one.rows.value = (row,)
+    one.mark.value = "exclude"
+    one.chosen.click()
+    assert "1 rows are marked exclude" in one.told.value and "[exclude]" in one.rows.options[0][0]
+    one.mark.value = "golden"
+    one.whole.click()
+    assert len(marks_now(project)) == len(one.part)
+    one.mark.value = "undo"
+    one.whole.click()
+    assert marks_now(project).empty and len(mark_facts(project)) == 2 * len(one.part) + 1
+    one.mark.value = "relabel"
+    one.rows.value = (row,)
+    assert one.whole.disabled, "one label for a whole slice is no answer"
+    one.chosen.click()
+    assert "Not marked: relabel names no label" in one.told.value
+    one.label.value = "1"
+    one.chosen.click()
+    assert marks_now(project)[["event_id", "mark", "label"]].values.tolist() == [
+        [row, "relabel", "1"]
+    ]
+    with pytest.raises(ContinualError, match="has no rows yet"):
+        loop.path("data/work/ingest/ingested.json").unlink()
+        curating(loop.root)

@@ -7,6 +7,7 @@ _HOMES = {  # public name -> module, or module:name where it has another one the
     "Params": "core.params",
     "bench": "interfaces.bench",
     "compare": "monitoring.compare:compare_files",
+    "curating": "interfaces.curating",
     "desk": "interfaces.signing",
     "fold": "backtest.exact",
     "labelling": "interfaces.labelling",

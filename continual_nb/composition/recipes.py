@@ -54,8 +54,20 @@ def always_steps(
     return (Step(sampler="all"), Step(sampler="cap", arguments={"rows": rows}))
 
 # %% ../../nbs/30_composition/01_recipes.ipynb #56ebc929
+def _keeps_index(given: pd.DataFrame, answer: pd.DataFrame) -> bool:
+    "Tell whether the index of an answer names its rows in what was given, each once."
+    at = answer.index.to_numpy()
+    if at.dtype.kind not in "iu" or len(at) > len(given) or at.min() < 0 or at.max() >= len(given):
+        return False
+    seen = np.zeros(len(given), bool)
+    seen[at] = True
+    return seen.sum() == len(at) and given["event_id"].iloc[at].equals(answer["event_id"])
+
+
 def _places(given: pd.DataFrame, answer: pd.DataFrame, step: str) -> np.ndarray:  # positions
     "Find the rows of an answer among those that the step was given."
+    if _keeps_index(given, answer):  # the usual answer needs no table of a million ids
+        return answer.index.to_numpy()
     at = pd.Index(given["event_id"]).get_indexer(pd.Index(answer["event_id"]))
     if (at < 0).any():
         strange = answer["event_id"].iloc[int(np.argmax(at < 0))]
@@ -100,7 +112,7 @@ def checked(
     answer: pd.DataFrame,  # what a sampler returned
     given: pd.DataFrame,  # what it was given, in order of time
     step: str,  # its name
-) -> pd.DataFrame:  # the chosen rows of `given`, with the answer's reasons and weights
+) -> pd.DataFrame:  # chosen rows of `given` under its index, with the answer's reasons and weights
     "Take the choice, the reasons and the weights of a sampler's answer, and nothing else."
     _check_columns(answer, step)
     if answer.empty:
@@ -110,17 +122,27 @@ def checked(
     if step in MAKES_ROWS:
         return answer.sort_values("event_time", kind="stable").reset_index(drop=True)
     at = _places(given, answer, step)
-    order = np.argsort(at, kind="stable")
-    chosen = given.iloc[at[order]].reset_index(drop=True)
+    sorted_ = (at[1:] > at[:-1]).all()
+    order = slice(None) if sorted_ else np.argsort(at, kind="stable")
+    chosen = given if len(at) == len(given) else given.iloc[at[order]]
     reason = answer["reason"].to_numpy(dtype=object)[order]
     return chosen.assign(reason=reason, sample_weight=weights[order])
 
 # %% ../../nbs/30_composition/01_recipes.ipynb #0dc84330
-def _named(before: np.ndarray, after: np.ndarray, step: str) -> np.ndarray:
+def _reasons_at(rows: pd.DataFrame, at: np.ndarray) -> np.ndarray:
+    "Reasons of the rows at these places; empty at -1."
+    reason = rows["reason"].to_numpy(object)[at]
+    reason[at < 0] = ""
+    return reason
+
+
+def _named(before: np.ndarray, after: pd.Series, step: str) -> np.ndarray:
     "Put a step's name before the reasons that it gave."
     code, words = pd.factorize(after)
     spelled = np.array([f"{step}: {word}" for word in words], dtype=object)[code]
-    return np.where(after == before, before, spelled)
+    same = after.to_numpy(object) == before
+    spelled[same] = before[same]
+    return spelled
 
 # %% ../../nbs/30_composition/01_recipes.ipynb #4964ab6b
 def _twice(rows: pd.DataFrame, context: Context, step: Step) -> pd.DataFrame:
@@ -175,6 +197,13 @@ def _with_label_share(rows: pd.DataFrame, shares: dict[str, float]) -> pd.DataFr
     return rows.assign(label_share=rows["label"].astype("str").map(shares).astype("float64"))
 
 # %% ../../nbs/30_composition/01_recipes.ipynb #a4a7e2e4
+def _came_from(given: pd.DataFrame, answer: pd.DataFrame, step: Step) -> np.ndarray:
+    "Place of each row of a checked answer in what was given; -1: the step made it up."
+    if step.sampler in MAKES_ROWS:
+        return pd.Index(given["event_id"]).get_indexer(answer["event_id"])
+    return answer.index.to_numpy()
+
+
 def take_steps(
     steps: tuple[Step, ...],  # of one recipe, from first to last
     rows: pd.DataFrame,  # that may be learned from, in order of time
@@ -186,20 +215,27 @@ def take_steps(
     now, cards, refused, natural = now.reset_index(drop=True), [], [], {}
     for step in steps:
         after = _ask(now, context, step)
-        before = after["event_id"].map(pd.Series(now["reason"].to_numpy(), now["event_id"]))
-        named = _named(before.fillna("").to_numpy(object), after["reason"].to_numpy(), step.title)
-        after = after.assign(reason=named)[(after["sample_weight"] > 0).to_numpy()]
+        at = _came_from(now, after, step)
+        after["reason"] = _named(_reasons_at(now, at), after.pop("reason"), step.title)
+        counts = (after["sample_weight"] > 0).to_numpy()
+        after = after if counts.all() else after[counts]
         changes = step.sampler in RESHARES or step.arguments.get("by") == "label"
         shares = _shares(now) if changes else {}
         natural = natural or shares
-        gone = now["event_id"][~now["event_id"].isin(after["event_id"]).to_numpy()]
-        refused.append(pd.DataFrame({"event_id": gone, "reason": f"not by {step.title}"}))
+        left = np.ones(len(now), bool)
+        left[at[counts & (at >= 0)]] = False
+        gone = now["event_id"][left].reset_index(drop=True)
+        if len(gone) or not refused:
+            why = pd.array([f"not by {step.title}"], dtype="str").take(np.zeros(len(gone), int))
+            refused = [part for part in refused if len(part)]
+            refused.append(pd.DataFrame({"event_id": gone, "reason": why}))
         now = after.reset_index(drop=True)
         cards.append(_card_of(step, now, shares))
     last = now["reason"].where(now["reason"] != "", f"{steps[-1].title}: left")
     now = now.assign(reason=last.astype("str"))
     now = _with_label_share(now, natural) if natural else now
-    return Taken(now, pd.concat(refused, ignore_index=True), tuple(cards))
+    gone = pd.concat(refused, ignore_index=True) if len(refused) > 1 else refused[0]
+    return Taken(now, gone, tuple(cards))
 
 # %% ../../nbs/30_composition/01_recipes.ipynb #6796c1ec
 def _card_of(step: Step, rows: pd.DataFrame, shares: dict[str, float]) -> StepCard:

@@ -61,7 +61,17 @@ def all_rows(
     context: Context,  # what else is known
 ) -> pd.DataFrame:  # all of them
     "Admit every row."
-    return rows.assign(reason=np.where(_is_newest(rows, 1), "new", "history"))
+    words = pd.array(["history", "new"], dtype="str")
+    return rows.assign(reason=words.take(_is_newest(rows, 1).astype(int)))
+
+# %% ../../nbs/30_composition/00_samplers.ipynb #81759db4
+def _hashed(
+    ids: pd.Series,  # event ids
+    size: int = 100_000,  # ids at once: as Python strings they are large
+) -> np.ndarray:  # (n,) uint64
+    "Hash event ids; the order of the hashes is a draw that stays the same."
+    parts = (ids.iloc[at : at + size].to_numpy(dtype=object) for at in range(0, len(ids), size))
+    return np.concatenate([pd.util.hash_array(part) for part in parts])
 
 # %% ../../nbs/30_composition/00_samplers.ipynb #e4023aeb
 @built_in("sampler", "last_windows")
@@ -85,12 +95,12 @@ def row_cap(
     room, history = max(rows - int(keep.sum()), 0), np.flatnonzero(~keep)
     if len(history) <= room:
         return given
-    hashed = pd.util.hash_array(given["event_id"].to_numpy(dtype=object)[history])
+    hashed = _hashed(given["event_id"].iloc[history])
     sampled = history[np.argsort(hashed, kind="stable")[:room]]
-    reason = given["reason"].to_numpy(dtype=object).copy()
-    reason[sampled] = "history, sampled"
     keep[sampled] = True
-    return given.assign(reason=reason)[keep]
+    reason = given["reason"].to_numpy(dtype=object)[keep]
+    reason[np.isin(np.flatnonzero(keep), sampled)] = "history, sampled"
+    return given[keep].assign(reason=reason)
 
 # %% ../../nbs/30_composition/00_samplers.ipynb #baffca43
 @built_in("sampler", "decay")

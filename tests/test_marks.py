@@ -1,8 +1,8 @@
 "Marks of experts: append-only, undoable, obeyed by the next iteration; golden rows reach no model."
 
-import numpy as np
+import json
+
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop import begun, signed
@@ -118,3 +118,9 @@ def test_marks_hold_from_the_next_iteration_on_and_golden_rows_are_asked(tmp_pat
     listed = loop.continual("mark", "--json").out
     assert "e1-003" in listed and "relabel" in listed
     loop.git("ls-files", "--error-unmatch", "data/marks.jsonl")
+    signed(loop, "reject", "Ana", "not yet")
+    last = [json.loads(line) for line in loop.path("data/state/out/ledger.jsonl").open()]
+    loop.continual("seal")
+    assert "fits" in loop.continual("verify").out
+    told = [entry for entry in last if entry["kind"] == "composition"]
+    assert [entry["marks"] for entry in told] == [made["marks"]] and told[0]["iteration"] == 3

@@ -548,6 +548,21 @@ def _beside_what_was_left_out(project: Project, iteration: Iteration, outcome):
     return outcome.model_copy(update={"previous": before, "champion": champion})
 
 # %% ../../nbs/85_loop/11_stages.ipynb #898afbd3
+def _with_composition(state, composition, iteration: Iteration):
+    "Keep in the ledger what rules were worth that labelled weakly, and which marks were obeyed."
+    if not (composition.rules or composition.marks):
+        return state
+    from dataclasses import replace
+
+    from continual_nb.core.ledger import append
+
+    facts = ("name", "verdict", "accuracy", "low", "high", "verified", "coverage", "labels")
+    rules = [{key: getattr(rule, key) for key in facts} for rule in composition.rules]
+    about = {"iteration": iteration.number, "window": iteration.window, "kind": "composition"}
+    told = {"rules": rules, "marks": composition.marks}
+    return replace(state, ledger=append(state.ledger, **about, **told))
+
+
 def promote(project: Project, out: Path) -> str:
     "Do what was signed and write the state that goes out."
     from continual_nb.loop.feedback import heard
@@ -555,6 +570,7 @@ def promote(project: Project, out: Path) -> str:
     from continual_nb.core.state import write_state
     from continual_nb.decisions.signoff import read_decision
     from continual_nb.decisions.lookback import look_back
+    from continual_nb.composition.result import Composition
     from continual_nb.decisions.promote import promote
     from continual_nb.evaluation.result import Evaluation, savings
     from continual_nb.monitoring.result import Monitoring
@@ -584,6 +600,8 @@ def promote(project: Project, out: Path) -> str:
         reference,
         heard(project),
     )
+    if len(after.ledger) > len(state.ledger):
+        after = _with_composition(after, Composition.read(work("compose")), iteration)
     outcome = _beside_what_was_left_out(project, iteration, outcome)
     outcome.write(out)
     evaluation = Evaluation.read(work("evaluate"))

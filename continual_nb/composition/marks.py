@@ -51,7 +51,7 @@ class Marked:
     left: dict[str, set[str]]  # reason -> events that a mark took out
     relabelled: int = 0  # rows whose label an expert gave
 
-
+# %% ../../nbs/30_composition/01_marks.ipynb #8647dccc
 def obey_marks(
     able: pd.DataFrame,  # rows that can be learned from, with `label`
     marks: pd.DataFrame,  # see `current_marks`
@@ -106,7 +106,7 @@ def golden_rows(
     part = part.assign(label=label, since=part["event_id"].map(golden["since"]).astype("int64"))
     return part[part["label"].notna().to_numpy()].reset_index(drop=True)
 
-
+# %% ../../nbs/30_composition/01_marks.ipynb #ca6a5059
 def new_to(
     golden: pd.DataFrame,  # see `golden_rows`
     trained_until: str | None,  # ISO time of the newest row that the champion learned from

@@ -63,7 +63,7 @@ def _keeps_index(given: pd.DataFrame, answer: pd.DataFrame) -> bool:
     seen[at] = True
     return seen.sum() == len(at) and given["event_id"].iloc[at].equals(answer["event_id"])
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #528f2848
 def _places(given: pd.DataFrame, answer: pd.DataFrame, step: str) -> np.ndarray:  # positions
     "Find the rows of an answer among those that the step was given."
     if _keeps_index(given, answer):  # the usual answer needs no table of a million ids
@@ -156,7 +156,7 @@ def _twice(rows: pd.DataFrame, context: Context, step: Step) -> pd.DataFrame:
         )
     return first
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #6166a710
 def _plain(answer: pd.DataFrame, step: str) -> pd.DataFrame:
     "Take the three columns that count, as text and numbers."
     _check_columns(answer, step)
@@ -203,7 +203,7 @@ def _came_from(given: pd.DataFrame, answer: pd.DataFrame, step: Step) -> np.ndar
         return pd.Index(given["event_id"]).get_indexer(answer["event_id"])
     return answer.index.to_numpy()
 
-
+# %% ../../nbs/30_composition/01_recipes.ipynb #ed30de53
 def take_steps(
     steps: tuple[Step, ...],  # of one recipe, from first to last
     rows: pd.DataFrame,  # that may be learned from, in order of time

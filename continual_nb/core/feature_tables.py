@@ -55,7 +55,7 @@ def _files(
         )
     return found
 
-
+# %% ../../nbs/00_core/22_feature_tables.ipynb #46ddf735
 def _opened(
     files: list[str],  # see `_files`
     named: str,  # as params.yaml names them
@@ -124,7 +124,7 @@ def _value_columns(table: FeatureTable, schema: pa.Schema) -> list[str]:
         )
     return list(values)
 
-
+# %% ../../nbs/00_core/22_feature_tables.ipynb #ad63c2e5
 def _check_clock(table: FeatureTable, column: str, kind: pa.DataType) -> None:
     "Raise ContinualError for a column that holds no times, or times of an unknown clock."
     where = f"data.features: {column} of {table.file}"
@@ -155,7 +155,7 @@ def _asked(table: FeatureTable, events: pd.DataFrame, schema: pa.Schema) -> pd.D
     moments = events["event_time"].astype("datetime64[us, UTC]").astype("int64").to_numpy()
     return pd.DataFrame({**spelled, SEEN: moments}).reset_index(drop=True)
 
-
+# %% ../../nbs/00_core/22_feature_tables.ipynb #0508a74e
 def _key(table: FeatureTable, key: str, column: pd.Series, kind: pa.DataType) -> np.ndarray:
     "Bring a key of the events to the type that it has in the table."
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -183,7 +183,7 @@ def _micros(column: pd.Series, zone: str | None) -> pd.Series:
     counted = times.dt.tz_convert("UTC").astype("datetime64[us, UTC]").astype("int64")
     return counted.where(times.notna(), _NEVER)
 
-
+# %% ../../nbs/00_core/22_feature_tables.ipynb #c9e7faba
 def _check_times(table: FeatureTable, absent: int) -> None:
     "Raise ContinualError for rows without a time."
     if absent:
@@ -193,7 +193,7 @@ def _check_times(table: FeatureTable, absent: int) -> None:
             "fill it in, or take these rows out: a value without a time was never known",
         )
 
-
+# %% ../../nbs/00_core/22_feature_tables.ipynb #2f6718d5
 def _check_repeats(table: FeatureTable, keys: list) -> None:
     "Raise ContinualError for rows that contradict each other; `keys` are those of the first."
     if keys:
@@ -227,7 +227,7 @@ def _by_pandas(
     at = pa.array(found["at"].astype("Int64"))
     return whole.select(values).take(at).append_column(AT, pa.array(found[AT].astype("Int64")))
 
-
+# %% ../../nbs/00_core/22_feature_tables.ipynb #63e07694
 def _contradicting(again: pd.DataFrame, keys: list[str], values: pa.Table) -> list:
     "Keys of the first rows that agree in entity and times and not in their values."
     both = (
@@ -244,7 +244,7 @@ def _contradicting(again: pd.DataFrame, keys: list[str], values: pa.Table) -> li
         .tolist()
     )
 
-
+# %% ../../nbs/00_core/22_feature_tables.ipynb #037dab2b
 def _plain_key(column: pa.ChunkedArray) -> pd.Series:
     "Read a key: text, or whole numbers."
     if pa.types.is_integer(column.type):
@@ -298,7 +298,7 @@ def _words(table: FeatureTable, files: list[str], values: list[str]) -> dict[str
         "same": " and ".join(f"asked.{key} = known.{key}" for key in keys),
     }
 
-
+# %% ../../nbs/00_core/22_feature_tables.ipynb #c2ea2f1b
 def _by_duckdb(
     table: FeatureTable, files: list[str], values: list[str], asked: pd.DataFrame
 ) -> pa.Table:  # a row an event: the values, and AT
@@ -400,7 +400,7 @@ def _from_feast(
         views = [json.loads(line) for line in said if line.startswith('{"view"')]
         return [(v["view"], v["args"], (Path(folder) / v["file"]).read_bytes()) for v in views]
 
-
+# %% ../../nbs/00_core/22_feature_tables.ipynb #0d010a75
 def _run_feast(
     python: str, repo: Path, folder: str, until: pd.Timestamp, features: list[str]
 ) -> list[str]:  # lines that it wrote

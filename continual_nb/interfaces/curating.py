@@ -47,7 +47,7 @@ def _draw_column(ax, name: str, pair: tuple[pd.DataFrame, pd.DataFrame], numeric
     ax.set_xticks(at[::step], [label[:8] for label in labels[::step]], rotation=45)
     ax.set_title(source_name(name), fontsize=9)
 
-
+# %% ../../nbs/88_interfaces/05_curating.ipynb #65bcdc1e
 def slice_picture(
     part: pd.DataFrame,  # rows of the slice
     reference: pd.DataFrame,  # what it is compared with
@@ -153,14 +153,14 @@ def _begin(desk: Curating) -> None:
     desk.window.value = desk.window.options[-1]
     _look(desk, desk.column)
 
-
+# %% ../../nbs/88_interfaces/05_curating.ipynb #6e969750
 def _where(desk: Curating) -> tuple[str, ...]:
     "The slice that is chosen, as `in_slice` takes it."
     group = EVERY not in (desk.column.value, desk.value.value)
     made = (f"{desk.column.value}={desk.value.value}",) if group else ()
     return made + ((f"window={desk.window.value}",) if desk.window.value != EVERY else ())
 
-
+# %% ../../nbs/88_interfaces/05_curating.ipynb #ea6b36ea
 def _look(desk: Curating, changed) -> None:
     "Show the slice that is chosen."
     if changed is desk.column:
@@ -194,14 +194,14 @@ def _beside(desk: Curating) -> tuple[str, pd.DataFrame]:  # what it is, and its 
             return name, rest
     return "nothing: it is all there is", rest
 
-
+# %% ../../nbs/88_interfaces/05_curating.ipynb #8e8e4818
 def _drawn(shown: Picture) -> str:
     "Spell a picture, and its sentence below it."
     source = f"data:image/png;base64,{base64.b64encode(shown.png).decode()}"
     style = "max-width: 100%"
     return f'<img src="{source}" alt="" style="{style}"><p class="place">{escaped(shown.alt)}</p>'
 
-
+# %% ../../nbs/88_interfaces/05_curating.ipynb #b2741717
 def _slice_html(desk: Curating) -> str:
     "Spell and draw the slice."
     beside, rest = _beside(desk)
@@ -216,7 +216,7 @@ def _slice_html(desk: Curating) -> str:
     head = f"<p>{escaped(said)}; beside {beside}:</p>"
     return f'{STYLE}<div class="cnb">{head}{drawn}{below}</div>'
 
-
+# %% ../../nbs/88_interfaces/05_curating.ipynb #a5ed2f18
 def _offer(desk: Curating) -> None:
     "List the rows with their marks."
     marks = marks_now(desk.project).set_index("event_id")["mark"]
@@ -234,7 +234,7 @@ def _offer(desk: Curating) -> None:
     )
     _enable(desk)
 
-
+# %% ../../nbs/88_interfaces/05_curating.ipynb #b988220f
 def _enable(desk: Curating) -> None:
     "Marks wait for a name and a reason."
     name = desk.name.value.strip()
@@ -259,7 +259,7 @@ def _mark(desk: Curating, rows: list[str]) -> None:
     _offer(desk)
     desk.told.value = f'<div class="cnb" role="status">{in_words(said)}</div>'
 
-
+# %% ../../nbs/88_interfaces/05_curating.ipynb #507afdcc
 def curating(
     folder: Path
     | str

@@ -556,8 +556,7 @@ def _with_composition(state, composition, iteration: Iteration):
 
     from continual_nb.core.ledger import append
 
-    facts = ("name", "verdict", "accuracy", "low", "high", "verified", "coverage", "labels")
-    rules = [{key: getattr(rule, key) for key in facts} for rule in composition.rules]
+    rules = [rule.to_dict() for rule in composition.rules]
     about = {"iteration": iteration.number, "window": iteration.window, "kind": "composition"}
     told = {"rules": rules, "marks": composition.marks}
     return replace(state, ledger=append(state.ledger, **about, **told))

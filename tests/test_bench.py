@@ -24,6 +24,7 @@ from continual_nb.core.files import ContinualError
 from continual_nb.core.ingest import delivered, ingest, snapshot
 from continual_nb.core.params import Data, Params, Train, Windows
 from continual_nb.interfaces.bench import Bench
+from continual_nb.loop.code import libraries
 from continual_nb.loop.project import Project
 
 DATA = Data(
@@ -254,6 +255,15 @@ def test_before_the_pipeline_has_run_the_bench_answers_what_it_will_answer(copy,
     late = Bench(Project(loop.root))
     assert late.monitoring.to_dict() == monitoring and late.proposal.to_dict() == proposal
     assert late.opened.folder is not None and late.evaluation is None
+
+
+def test_a_kernel_of_another_environment_is_told_with_both_versions(copy, turned):
+    loop = copy(turned)
+    assert Bench(Project(loop.root)).elsewhere == ()
+    path, now = loop.path("data/code.yaml"), libraries()["scikit-learn"]
+    path.write_text(path.read_text().replace(f'scikit-learn: "{now}"', 'scikit-learn: "1.2.3"'))
+    (said,) = Bench(Project(loop.root)).section().unchecked
+    assert f"scikit-learn 1.2.3, here {now}." in said and "dvc repro" in said
 
 
 def test_a_sealed_iteration_opens_by_its_name(sealed):

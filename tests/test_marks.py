@@ -12,6 +12,8 @@ from continual_nb.composition.compose import compose
 from continual_nb.composition.marks import MARK_FACT, MARK_KINDS, UNDO, current_marks, new_to
 from continual_nb.core.files import read_parquet
 from continual_nb.core.params import Compose, Monitor
+from continual_nb.interfaces.bench import Bench
+from continual_nb.loop.project import Project
 
 SAID = st.tuples(st.sampled_from(["e1", "e2", "e3"]), st.sampled_from([*MARK_KINDS, UNDO]))
 
@@ -107,6 +109,10 @@ def test_marks_hold_from_the_next_iteration_on_and_golden_rows_are_asked(tmp_pat
     out = set(held["event_id"][held["mark"].isin(["exclude", "golden"])])
     sets = [read_parquet(path) for path in loop.path("data/work/compose").rglob("sets/*.parquet")]
     sets.append(read_parquet(loop.path("data/work/compose/always.parquet")))
+    trained = loop.json("data/work/train/training.json")["challengers"]
+    bench = Bench(Project(loop.root))
+    mine = bench.cache.training(bench.opened.params).challengers
+    assert {c.recipe: c.hash for c in mine} == {c["recipe"]: c["hash"] for c in trained}
     golden = set(held["event_id"][held["mark"] == "golden"])
     assert sets and not any(out & set(part["event_id"]) for part in sets[:-1])
     assert not golden & set(sets[-1]["event_id"])

@@ -137,6 +137,7 @@ def compose_at(
     moment: AsOf,  # at which it looks
     store: Store,  # partitions known at the moment, or later ones: what came later is not seen
     state: State = State(),  # as it came in: champion, reference and what was evaluated before
+    marks: pd.DataFrame | None = None,  # of experts, in force at the moment; None: there are none
 ) -> Composed:
     "Compose the training sets of a moment."
     delays = label_delays(store, moment.as_of)
@@ -146,7 +147,8 @@ def compose_at(
     improve = Proposal(
         action="improve", policy="improve", means="retrain", cause="A trial.", rules=()
     )
-    return compose_for(params, moment, store, known, improve, state)
+    marked = {} if marks is None else {"marks": marks}
+    return compose_for(params, moment, store, known, improve, state, **marked)
 
 
 def train_at(

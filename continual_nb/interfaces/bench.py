@@ -73,6 +73,7 @@ from continual_nb.loop.code import (
 from ..loop.expect import budgets_now
 from ..loop.feedback import feedback
 from ..loop.lifecycle import refresh
+from ..loop.marks import marks_now
 from ..loop.project import Iteration, Project
 from ..loop.stages import _store, _suite, moment_of
 from ..training.cards import Training
@@ -166,6 +167,8 @@ class Opened:
     store: Store
     folder: Path | None  # of its results; None: the pipeline has not run yet
     ingested: Ingested | None = None  # of the open iteration; None: it is sealed
+    # marks of experts that its sets obey; None: there are none, or it is sealed
+    marks: pd.DataFrame | None = None
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #e6ae352f
 def read_iteration(
@@ -227,9 +230,12 @@ def _current(project: Project, iteration: Iteration) -> Opened:
     ingested = Ingested.read(work / "ingest") if ran else None
     if ingested and ingested.as_of == moment.as_of.isoformat() and ingested.partition:
         store = _store(project, state.partitions, ingested.partition)
-        return Opened(iteration, params, moment, state, store, work, ingested)
+        taken = project.folder("snapshot") / "marks.parquet"
+        marks = read_parquet(taken) if taken.exists() else None
+        return Opened(iteration, params, moment, state, store, work, ingested, marks)
     store, ingested = _arrived(project, params, moment, state)
-    return Opened(iteration, params, moment, state, store, None, ingested)
+    marks = marks_now(project)
+    return Opened(iteration, params, moment, state, store, None, ingested, marks)
 
 # %% ../../nbs/88_interfaces/06_bench.ipynb #e1bd035f
 def _arrived(
@@ -525,7 +531,8 @@ class Cache:
         def compose(params: Params, moment: AsOf, store: Store, state: State) -> Composed:
             path = self.folder / f"{self.set_key(params, moment, state, root)}.sets"
             if (kept := read_sets(path)) is None:
-                kept = compose_at(params, moment, store, state)
+                now = moment == self.view.opened.moment  # earlier moments knew no marks of today
+                kept = compose_at(params, moment, store, state, self._marks if now else None)
                 write_sets(path, kept)
                 limit_size(self.folder)
             return kept
@@ -538,10 +545,22 @@ class Cache:
             "params": params.model_dump(mode="json", include=set(BLOCKS)),
             "at": [moment.name, moment.as_of.isoformat(), state is self.view.opened.state],
             "store": [sorted(p.hashes.items()) for p in self.view.opened.store.partitions],
+            "marks": self._marked,
             "code": [self._code["compose"], libraries()],
             "pinned": stage_pins(params, root or self.view.project.root).get("compose"),
         }
         return sha256(canonical_json(asked).encode())
+
+    @property
+    def _marks(self) -> pd.DataFrame | None:
+        marks = self.view.opened.marks
+        return None if marks is None or marks.empty else marks
+
+    @property
+    def _marked(self) -> list:
+        "What the marks in force say."
+        held = self._marks
+        return [] if held is None else held[["event_id", "mark"]].astype("str").values.tolist()
 
     def _place(self, params: Params, root: Path | None):
         return in_project(root or self.view.project.root, params.extensions.time_limit)
@@ -552,7 +571,7 @@ class Cache:
 
     def _key(self, params: Params, windows: int, root: Path | None) -> str:
         o, pinned = self.view.opened, stage_pins(params, root or self.view.project.root)
-        code = canonical_json([self._code, libraries(), pinned])
+        code = canonical_json([self._code, libraries(), pinned, self._marked])
         until = held_out(self.view, params) if windows else None
         return past_key(params, o.moment, o.store, windows, until, sha256(code.encode()))
 
@@ -826,7 +845,20 @@ class Bench(Trying):
             ("trials", len(list(self.folder.glob("*.json")))),
         )
         lead = "Try a change with bench.try_it(name, train={...}); compare with bench.trials."
-        return Section("Bench", lead, tables=(Table(("what", "value"), rows),))
+        table = Table(("what", "value"), rows)
+        return Section("Bench", lead, tables=(table,), unchecked=self.elsewhere)
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        "Say where this kernel's libraries are not those that the iteration names."
+        named = read_yaml(self.project.path("data/code.yaml")).get("libraries") or {}
+        apart = [
+            f"{k} {named[k]}, here {v}" for k, v in libraries().items() if named.get(k, v) != v
+        ]
+        if not apart or self.opened.ingested is None:
+            return ()
+        said = f"This kernel is not the pipeline's environment: {', '.join(apart)}"
+        return (f"{said}. Models that are trained here may differ from those of `dvc repro`.",)
 
     def _ipython_display_(self):
         self.section()._ipython_display_()

@@ -47,6 +47,7 @@ def shown(opened, world):
         loop.path("data/labels/001-2024-01.csv").write_bytes(lines.encode())
         loop.continual("labels", "status")
         loop.continual("forget", *ROWS, "e1-020", "--by", "Ana", "--reason", "first left out")
+        loop.continual("mark", "golden", "e1-003", "e1-021", "--by", "Ana", "--reason", "sure")
         suite = loop.path("expectations.yaml")
         suite.write_text(suite.read_text() + golden(loop, "e1-003"))
         before = loop.everything()
@@ -100,6 +101,7 @@ def test_the_rows_are_gone_and_every_other_row_stays(shown, erased):
         pd.testing.assert_frame_equal(after[name], rest)
     assert [naming(erased, row) for row in ROWS] == [[], []]
     assert "e1-020" in erased.path("data/forgotten.jsonl").read_text()
+    assert "e1-021" in erased.path("data/marks.jsonl").read_text(), "other rows stay marked"
     assert erased.path("data/labels/001-2024-01.csv").read_bytes().endswith(b"\r\ne1-004,0,Ana\r\n")
     suite = erased.path("expectations.yaml").read_text()
     assert (

@@ -181,7 +181,9 @@ def test_a_refit_takes_the_place_of_the_champion_and_the_record_says_so(mute, sp
     assert [c.hash for c in now.card.champions][-2:] == [before, card["hash"]]
     told = next(e for e in reversed(now.ledger) if e["kind"] == "evaluation")["again"]
     assert told["model"] == before and told["rows"] == state.champion().rows
-    assert f"Model {before[:12]}" in loop.path("data/work/report/report.html").read_text()
+    page = loop.path("data/work/report/report.html").read_text()
+    assert f"Model {before[:12]}" in page
+    assert "The former model is back, trained again on its own rows." in page
     loop.continual("seal")
     assert "everything fits" in loop.continual("verify").out
 

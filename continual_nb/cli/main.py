@@ -50,7 +50,7 @@ GROUPS = {
     },
     "Decide": {
         "desk": "Label and sign with the mouse, in JupyterLab.",
-        "sign": "Approve, reject or defer the decision, or score the challenger in shadow first.",
+        "sign": "Approve, reject or defer, or try the challenger in shadow.",
         "steer": "Override the action that the policy proposes.",
         "rollback": "Propose an earlier champion, with your reason.",
         "feedback": "Comment on a report; it enters the record.",

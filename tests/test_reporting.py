@@ -265,6 +265,7 @@ def test_the_notebook_can_be_run_again_by_hand(written):
         "composition",
         "training",
         "evaluation",
+        "explanation",
         "outcome",
         "impact",
         "hindsight",

@@ -101,7 +101,7 @@ def read_codebook(
     "Read the newest codebook of a project."
     places = ("data/state/out", "data/arrival", "data/state/in")
     paths = [root / place / CODEBOOK for place in places]
-    found = [read_json(path) for path in paths if path.exists()]
+    found = [read_json(path, dict) for path in paths if path.exists()]
     return max(found, key=lambda book: sum(map(len, book.values())), default={})
 
 # %% ../../nbs/00_core/22_private.ipynb #0c44ed51

@@ -175,7 +175,7 @@ class Result(BaseModel):
         if not path.exists():
             raise ContinualError(f"{path} is missing", "run `dvc repro`", code=5)
         try:
-            content = read_layout(cls.file, read_json(path))
+            content = read_layout(cls.file, read_json(path, dict))
         except ValueError as error:
             problem, _, remedy = str(error).partition(": ")
             raise ContinualError(f"{path}: {problem}", remedy, code=5) from None

@@ -290,8 +290,8 @@ def read_state(folder: Path) -> State:
             f"run `dvc checkout --force {folder}`",
             code=5,
         )
-    optional = lambda name: (
-        read_layout(name, read_json(folder / name)) if (folder / name).exists() else None
+    optional = lambda name, kind=dict: (
+        read_layout(name, read_json(folder / name, kind)) if (folder / name).exists() else None
     )
     kept = dict.fromkeys(
         [
@@ -310,7 +310,7 @@ def read_state(folder: Path) -> State:
         optional("prediction.json"),
         models,
         optional("memory.json") or {},
-        tuple(Cell.model_validate(cell) for cell in optional("matrix.json") or ()),
+        tuple(Cell.model_validate(cell) for cell in optional("matrix.json", list) or ()),
         optional("answers.json") or {},
         optional("shadow.json"),
     )

@@ -177,7 +177,7 @@ def failed(project, log: list[str]) -> tuple[str, ...]:
 
     note = project.private / "failed.json"
     if note.exists():
-        words = read_json(note)
+        words = read_json(note, dict)
         return (f"{words['stage']}: {words['problem']}", f"  what to do: {words['remedy']}")
     return tuple(line for line in log if line.strip())[-3:]
 

@@ -333,7 +333,7 @@ def noted(project: Project) -> dict[str, dict[str, str]]:
     "Read what was told in this clone: hook -> message -> sent, or what went wrong."
     path = project.private / "told.json"
     try:
-        return read_json(path) if path.exists() else {}
+        return read_json(path, dict) if path.exists() else {}
     except ContinualError:
         return {}  # better told twice than never
 
@@ -360,7 +360,7 @@ def asked(project: Project, link: str | None = None) -> Message | None:
     ):
         return None
     summary, evidence, outcome = (
-        read_json(work / "report/summary.json"),
+        read_json(work / "report/summary.json", dict),
         project.evidence(),
         Outcome.read(work / "promote"),
     )
@@ -395,7 +395,7 @@ def sealed(project: Project, name: str, link: str | None = None) -> Message:
         "sealed",
         params.report.title,
         name,
-        read_json(place / "summary.json"),
+        read_json(place / "summary.json", dict),
         (place / "summary.md").read_text(),
         place / "report.html",
         link,

@@ -87,7 +87,7 @@ def query_named(
 def _challenger(project: Project):
     "The first challenger of the open iteration; None: it has none."
     path = project.path("data/work/train/training.json")
-    cards = read_json(path).get("challengers", ()) if path.exists() else ()
+    cards = read_json(path, dict).get("challengers", ()) if path.exists() else ()
     if not cards:
         return None
     hash_ = cards[0]["hash"]

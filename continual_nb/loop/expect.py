@@ -79,7 +79,7 @@ def proposals(project: Project) -> tuple[Expectation | Behaviour, ...]:
 def _of_models(project: Project) -> tuple[Behaviour, ...]:
     "What models are to be held to, as the evaluation proposes it."
     path, data = project.folder("evaluate") / "evaluation.json", project.params().data
-    listed = read_json(path).get("proposed", ()) if path.exists() else ()
+    listed = read_json(path, dict).get("proposed", ()) if path.exists() else ()
     known = {one.id for one in suite_of(project).behaviour}
     made = [Behaviour.model_validate(one) for one in listed]
     made += missing_to_bear(_findings(project), data, project.iteration().name)

@@ -141,4 +141,4 @@ def _about(project: Project, wanted: str | None) -> tuple[int, str | None]:
             f"there is no iteration {wanted!r}",
             f"known: {', '.join(map(str, sorted({*known, now.number})))}",
         )
-    return number, read_json(known[number])["window"]
+    return number, read_json(known[number], dict)["window"]

@@ -719,7 +719,7 @@ def _report_of(project: Project) -> str | None:
     path = project.folder("report") / "summary.json"
     if not path.exists():
         return None
-    summary = read_json(path)
+    summary = read_json(path, dict)
     return f"{summary['number']:03d}-{summary['window'] or 'urgent'}"
 
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #45716c0c
@@ -911,7 +911,7 @@ def finish_seal(project: Project, iteration: Iteration, tag: str) -> None:
         os.chmod(beside, 0o755)
         publish(beside, place)
     write_site(project.path("reports"), project.params().report.title)
-    outcome = read_json(place / "evidence" / "outcome.json")
+    outcome = read_json(place / "evidence" / "outcome.json", dict)
     _commit(project, f"Iteration {iteration.name}: {outcome['answer']}\n\n{outcome['verdict']}")
     if tag not in project.sealed_tags():
         _not_sealed_elsewhere(project, tag)
@@ -1082,7 +1082,7 @@ def repro(project: Project, target: str | None = None, show: bool = False) -> No
     _clean_notebooks(project)
     ended = project.dvc("repro", *([target] if target else []), check=False, show=show)
     if ended.returncode and failed.exists():
-        said = read_json(failed)
+        said = read_json(failed, dict)
         raise ContinualError(f"{said['stage']}: {said['problem']}", said["remedy"], said["code"])
     if ended.returncode:
         from continual_nb.loop.project import _explained
@@ -1132,7 +1132,7 @@ def _ahead(project: Project, params, delivery, until: str | None) -> tuple[list[
 # %% ../../nbs/85_loop/12_lifecycle.ipynb #6c39cee9
 def _line(project: Project, seconds: float) -> str:
     "One line about a sealed iteration."
-    summary = read_json(project.path("reports") / project.iteration().name / "summary.json")
+    summary = read_json(project.path("reports") / project.iteration().name / "summary.json", dict)
     loss = (
         ""
         if summary.get("loss") is None

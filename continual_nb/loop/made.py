@@ -38,7 +38,7 @@ class StageFiles:
     ) -> dict:  # empty: the stage made no such file
         "Read one result as it was written."
         path = self.files.get(name)
-        return read_json(path) if path is not None and path.exists() else {}
+        return read_json(path, dict) if path is not None and path.exists() else {}
 
 # %% ../../nbs/85_loop/09_made.ipynb #1dca144b
 def iteration_names(
@@ -85,5 +85,5 @@ def stage_files(
             f"the data of {name} are not in this clone",
             f"`dvc fetch --run-cache {stage}` brings them",
         )
-    entries = read_json(listing)
+    entries = read_json(listing, list)
     return StageFiles(name, {entry["relpath"]: place(entry["md5"]) for entry in entries})

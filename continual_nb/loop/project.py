@@ -435,7 +435,7 @@ def note(project: Project, name: str, /, **content: Any) -> None:
 def noted(project: Project, name: str) -> dict[str, Any] | None:
     "Return the note of an unfinished `name`."
     path = project.private / f"{name}.json"
-    return read_json(path) if path.exists() else None
+    return read_json(path, dict) if path.exists() else None
 
 
 def done(project: Project, name: str) -> None:

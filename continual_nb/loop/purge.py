@@ -298,7 +298,7 @@ def _cut_arrival(found: _Found) -> dict[str, int]:
             write_parquet(found.new(name), frame[~hit])
             rewritten[name] = int(hit.sum())
     if rewritten:
-        place, head = TABLE["snapshot"].place, read_json(folder / "arrival.json")
+        place, head = TABLE["snapshot"].place, read_json(folder / "arrival.json", dict)
         gone = {part: rewritten.get(f"{place}/{part}.parquet", 0) for part in ("events", "labels")}
         less = {part: head[part] - n for part, n in gone.items()}
         write_json(found.new(f"{place}/arrival.json"), {**head, **less})
@@ -383,7 +383,7 @@ def _unsealed(project: Project, objects: Iterable[str]) -> list[str]:
 def _entries(project: Project, md5: str) -> set[str]:
     "Objects of a folder, as far as the cache holds its list."
     listing = objects_folder(project) / md5[:2] / md5[2:]
-    return {entry["md5"] for entry in read_json(listing)} if listing.exists() else set()
+    return {entry["md5"] for entry in read_json(listing, list)} if listing.exists() else set()
 
 # %% ../../nbs/85_loop/20_purge.ipynb #a7ba10f1
 def _models(found: _Found) -> list[str]:

@@ -443,7 +443,7 @@ def _composed(project: Project):
         recall=read_parquet(earlier) if earlier.exists() else pd.DataFrame(),
         always=read_parquet(everything) if everything.exists() else None,
         golden=read_parquet(golden) if golden.exists() else pd.DataFrame(),
-        unlearned=tuple(read_json(out)) if out.exists() else (),
+        unlearned=tuple(read_json(out, list)) if out.exists() else (),
     )
 
 
@@ -530,7 +530,7 @@ def _with_what_was_left_out(project: Project, iteration: Iteration, after):
     path, champion = project.folder("evaluate") / "answers.json", after.card.champion
     if champion in after.answers or not path.exists():
         return after
-    found = read_json(path)
+    found = read_json(path, dict)
     if champion not in found["answers"]:
         return after
     told = {"rows": found["rows"], "answers": found["answers"][champion]}
@@ -579,7 +579,7 @@ def promote(project: Project, out: Path) -> str:
     iteration, work = project.iteration(), project.folder
     state, ingested, _ = history(project, iteration)
     path = work("compose") / "reference.json"
-    reference = read_layout(path.name, read_json(path)) if path.exists() else None
+    reference = read_layout(path.name, read_json(path, dict)) if path.exists() else None
     params, training = project.params(), Training.read(work("train"))
     models = _challengers(project)
     if training.always:

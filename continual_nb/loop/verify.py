@@ -326,7 +326,7 @@ def check_results(project: Project, seals: list[Seal]) -> tuple[Checked, int]:
             if not listing.exists():
                 absent += 1
                 continue
-            for entry in read_json(listing):
+            for entry in read_json(listing, list):
                 file = folder / entry["relpath"]
                 if f"evidence/{file.name}" in seal.files and file.exists():
                     count += 1
@@ -371,7 +371,7 @@ def signers(
                 earlier = _listed(project, before).approvers
                 listed = listed.model_copy(update={"approvers": still_listed(earlier, listed)})
             proven = verified(decision, listed)
-        claimed = read_json(folder / "outcome.json").get("verified")
+        claimed = read_json(folder / "outcome.json", dict).get("verified")
         if claimed and seal.chained and not proven:  # earlier versions believed what Git said
             raise _broken(
                 f"{seal.folder} calls {decision.by} verified, and no signature proves that name",
@@ -480,7 +480,7 @@ def check_ledger(project: Project, seals: list[Seal]) -> Checked:
             raise _broken(
                 f"{seal.folder}/evidence lacks its outcome or decision", "compare with a clone"
             )
-        if not _agrees(decided.get(seal.number), read_json(outcome), read_yaml(signed)):
+        if not _agrees(decided.get(seal.number), read_json(outcome, dict), read_yaml(signed)):
             raise _broken(
                 f"the ledger does not say of iteration {seal.number} what its sealed record says",
                 "`git restore data/state` and `dvc checkout` restore the ledger",
@@ -553,7 +553,7 @@ def check_tombstones(
 def _sealed_partition(project: Project, seal: Seal) -> dict[str, str]:
     "Files of the partition that an iteration made -> sha256, as its record keeps them."
     kept = project.path(f"{seal.folder}/evidence/ingested.json")
-    partition = (read_json(kept) if kept.exists() else {}).get("partition") or {}
+    partition = (read_json(kept, dict) if kept.exists() else {}).get("partition") or {}
     hashes = partition.get("hashes") or {}
     return {f"data/store/{partition['name']}/{file}": digest for file, digest in hashes.items()}
 

@@ -251,7 +251,7 @@ def disclosure_of(
     book = work / "ingest" / CODEBOOK
     hidden = {
         source_name(name): _values(entry, events[name] if name in data.numeric else None)
-        for name, entry in (read_json(book) if book.exists() else {}).items()
+        for name, entry in (read_json(book, dict) if book.exists() else {}).items()
         if source_name(name) not in report.may_show_values
     }
     if path in report.may_show_rows:

@@ -72,7 +72,7 @@ def test_the_column_whose_meaning_changed_is_named_first(pair):
     more = [flip.more_loss for flip in found.flips]
     assert more == sorted(more, reverse=True) and all(loss > 0 for loss in more)
     shown = found.section()
-    assert len(shown.pictures) == 3 and len(shown.details) == 2
+    assert len(shown.pictures) == 2 and len(shown.details) == 2
     assert explain_models(data, rows, old, new) == found, "the same every time"
 
 

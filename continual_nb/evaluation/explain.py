@@ -27,7 +27,7 @@ EXPLAINED_ROWS = 1000  # rows that are asked about; the newest
 EXPLAINED_COLUMNS = 12  # columns that are shuffled: those that the difference depends on most
 SHUFFLES = 3  # times that each is shuffled
 POINTS = 7  # values at which the answer is shown
-EFFECTS = 3  # columns whose effect is drawn
+EFFECTS = 2  # columns whose effect is drawn
 WORST = 20  # events that are listed
 
 # %% ../../nbs/50_evaluation/05_explain.ipynb #d371bb09
